@@ -1,0 +1,14 @@
+"""The hub's vocabulary: what a conversation with a model is, whatever dialect it was written in.
+
+Everything here is pure data and pure functions: no I/O, no clock, no dialect.
+
+- `content`  the parts of a turn: text, images, documents, reasoning, tool calls and results
+- `tools`    tool definitions and tool choice
+- `request`  one request for a completion
+- `events`   what a stream is made of
+- `fold`     events -> response, and back
+- `finish`   why a model stopped
+- `usage`    disjoint integer buckets of what was consumed
+- `notices`  what translation dropped or approximated
+- `dialect`  the eight operations that a dialect offers
+"""

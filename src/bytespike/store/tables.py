@@ -1,0 +1,297 @@
+"""Every table. Money is BIGINT micro-dollars, time is BIGINT Unix microseconds, identifiers are text.
+
+Who may write what: `transfers`, `accounts.balance`, `keys.spent`, `usage` and `attempts` are written by the ledger
+alone, in one transaction each; everything else by the control plane. Every control-plane write adds a row to
+`changes`, which is how running gateways learn of it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# --- people ----------------------------------------------------------------------------------------------------
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("email", Text, nullable=False, unique=True),
+    Column("password_hash", Text, nullable=True),
+    Column("role", Text, nullable=False, default="user"),  # user | admin
+    Column("tier", Text, nullable=False, default="free"),  # free | pro | max | enterprise
+    Column("concurrency", Integer, nullable=True),  # overrides the tier's
+    Column("rpm", Integer, nullable=True),
+    Column("status", Text, nullable=False, default="active"),  # active | disabled
+    Column("created_at", BigInteger, nullable=False),
+)
+
+orgs = Table(
+    "orgs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("status", Text, nullable=False, default="active"),  # active | paused
+    Column("created_at", BigInteger, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token_hash", Text, primary_key=True),  # SHA-256 of the cookie's value
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+# --- routing ---------------------------------------------------------------------------------------------------
+
+groups = Table(
+    "groups",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column(
+        "multiplier_ppm", BigInteger, nullable=False, default=1_000_000
+    ),  # price multiplier, parts per million
+    Column("exclusive", Boolean, nullable=False, default=False),
+    Column("status", Text, nullable=False, default="active"),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("user_id", Text, ForeignKey("users.id"), primary_key=True),
+    Column("group_id", Integer, ForeignKey("groups.id"), primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+channels = Table(
+    "channels",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("platform", Text, nullable=False),
+    Column("base_urls", JSON, nullable=False),  # {dialect: URL}; the platform's own where a dialect is absent
+    Column("credential", LargeBinary, nullable=False),  # encrypted
+    Column("priority", Integer, nullable=False, default=0),  # lower is tried first
+    Column("weight", Integer, nullable=False, default=1),
+    Column("region", Text, nullable=False, default=""),
+    Column("rpm", Integer, nullable=True),
+    Column("tpm", Integer, nullable=True),
+    Column("enabled", Boolean, nullable=False, default=True),
+    Column("disabled_reason", Text, nullable=True),
+    Column("proxy", LargeBinary, nullable=True),  # encrypted: proxy URLs hold passwords
+    Column("headers", JSON, nullable=False, default=dict),  # extra headers
+    Column("timeouts", JSON, nullable=False, default=dict),  # seconds: connect, first_byte, idle, total
+    Column("created_at", BigInteger, nullable=False),
+)
+
+channel_groups = Table(
+    "channel_groups",
+    metadata,
+    Column("channel_id", Text, ForeignKey("channels.id", ondelete="CASCADE"), primary_key=True),
+    Column("group_id", Integer, ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True),
+)
+
+channel_models = Table(
+    "channel_models",
+    metadata,
+    Column("channel_id", Text, ForeignKey("channels.id", ondelete="CASCADE"), primary_key=True),
+    Column("model", Text, primary_key=True),  # the catalog's slug
+    Column("upstream_model", Text, nullable=False),
+)
+
+prices = Table(
+    "prices",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column(
+        "channel_id", Text, ForeignKey("channels.id", ondelete="CASCADE"), nullable=True
+    ),  # null: every channel
+    Column("model", Text, nullable=False),
+    Column("rates", JSON, nullable=False),  # pricing.price.Price's integer fields
+    Column("effective_at", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index(None, "model", "effective_at"),
+)
+
+aliases = Table(
+    "aliases",
+    metadata,
+    Column("pattern", Text, primary_key=True),  # an exact name, or a glob with * and ?
+    Column("model", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+# --- keys ------------------------------------------------------------------------------------------------------
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("hash", Text, nullable=False, unique=True),  # SHA-256 of the plaintext, hex
+    Column("secret", LargeBinary, nullable=False),  # the plaintext, encrypted, for the audited reveal
+    Column("masked", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("org_id", Text, ForeignKey("orgs.id"), nullable=True),
+    Column("group_id", Integer, ForeignKey("groups.id"), nullable=False),
+    Column("quota", BigInteger, nullable=False, default=0),  # 0: unlimited, here and below
+    Column("limit_5h", BigInteger, nullable=False, default=0),
+    Column("limit_1d", BigInteger, nullable=False, default=0),
+    Column("limit_7d", BigInteger, nullable=False, default=0),
+    Column("ip_whitelist", JSON, nullable=False, default=list),
+    Column("ip_blacklist", JSON, nullable=False, default=list),
+    Column("allowed_models", JSON, nullable=True),
+    Column("status", Text, nullable=False, default="active"),  # active | disabled | revoked
+    Column("expires_at", BigInteger, nullable=True),
+    Column("spent", BigInteger, nullable=False, default=0),  # lifetime, posted
+    Column("created_at", BigInteger, nullable=False),
+    Index(None, "user_id"),
+)
+
+# --- money -----------------------------------------------------------------------------------------------------
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", Text, primary_key=True),  # "wallet:user:<id>", "wallet:org:<id>", "system:revenue", ...
+    Column("kind", Text, nullable=False),  # wallet | revenue | external | promotion
+    Column("balance", BigInteger, nullable=False, default=0),  # credits minus debits
+    Column("created_at", BigInteger, nullable=False),
+)
+
+transfers = Table(
+    "transfers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("debit_account", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("credit_account", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column(
+        "kind", Text, nullable=False
+    ),  # topup | refund | admin_credit | admin_debit | subscription_renew | usage
+    Column("idempotency_key", Text, nullable=False, unique=True),
+    Column("input_hash", Text, nullable=False),
+    Column("request_id", Text, nullable=True),
+    Column("note", Text, nullable=False, default=""),
+    Column("created_at", BigInteger, nullable=False),
+    CheckConstraint("amount >= 0", name="amount_not_negative"),
+    CheckConstraint("debit_account <> credit_account", name="two_accounts"),
+    Index(None, "debit_account", "created_at"),
+    Index(None, "credit_account", "created_at"),
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False),  # when it was settled
+    Column("key_id", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("org_id", Text, nullable=True),
+    Column("account_id", Text, nullable=False),  # the wallet
+    Column("group_id", Integer, nullable=False),
+    Column("channel_id", Text, nullable=False),
+    Column("upstream_provider", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("requested_model", Text, nullable=False),
+    Column("upstream_model", Text, nullable=False),
+    Column("protocol", Text, nullable=False),  # the client's dialect
+    Column("upstream_protocol", Text, nullable=False),
+    Column("stream", Boolean, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("cache_read_tokens", BigInteger, nullable=False),
+    Column("cache_write_5m_tokens", BigInteger, nullable=False),
+    Column("cache_write_1h_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("web_searches", BigInteger, nullable=False),
+    Column("credits", BigInteger, nullable=False),  # micro-dollars billed
+    Column("held", BigInteger, nullable=False),  # micro-dollars held before
+    Column("price", JSON, nullable=False),  # the rates that were applied, and their id
+    Column("multiplier_ppm", BigInteger, nullable=False),
+    Column("estimated", Boolean, nullable=False),  # tokens counted by the gateway, not reported
+    Column("end_reason", Text, nullable=False),  # completed | client_gone
+    Column("notices", JSON, nullable=False),
+    Column("latency_ms", Integer, nullable=False),
+    Column("first_token_ms", Integer, nullable=False),
+    Index(None, "key_id", "at"),
+    Index(None, "user_id", "at"),
+    Index(None, "at"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("channel_id", Text, nullable=False),
+    Column("upstream_provider", Text, nullable=False),
+    Column("upstream_model", Text, nullable=False),
+    Column("status", Integer, nullable=False),  # the upstream's HTTP status, 0: none came
+    Column("outcome", Text, nullable=False),  # completed | client_gone | failed
+    Column("error", Text, nullable=False, default=""),  # an error code, never a message of the upstream's
+    Column("input_tokens", BigInteger, nullable=False, default=0),
+    Column("output_tokens", BigInteger, nullable=False, default=0),
+    Column("cost", BigInteger, nullable=False, default=0),  # what the provider will charge, micro-dollars
+    Column("latency_ms", Integer, nullable=False),
+    Column("first_token_ms", Integer, nullable=False),
+    Index(None, "at"),
+)
+
+# --- the gateway's own -----------------------------------------------------------------------------------------
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),  # key | user | org | group | channel | price | alias | wallet
+    Column("ref", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("detail", JSON, nullable=False, default=dict),
+)
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", Text, primary_key=True),  # e.g. "master_key_check"
+    Column("value", Text, nullable=False),
+    UniqueConstraint("name"),
+)

@@ -1,0 +1,1 @@
+"""Framing that knows no dialect: server-sent events, JSON text, size limits."""

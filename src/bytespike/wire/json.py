@@ -1,0 +1,45 @@
+"""JSON in and out, with the two errors that callers care about."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bytespike.core.json_types import JSON, JSONObject
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder()
+
+encode = _encoder.encode
+"""Compact JSON bytes of anything msgspec knows."""
+
+
+class NotJSON(ValueError):
+    """The bytes are no JSON text, or nest too deeply. The message says where, without quoting content."""
+
+
+class NotAnObject(NotJSON):
+    """JSON, but not an object."""
+
+
+def decode(data: bytes | str) -> JSON:
+    """Any JSON value. Raises `NotJSON`."""
+    try:
+        return _decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NotJSON(_reason(error)) from None
+
+
+def decode_object(data: bytes | str) -> JSONObject:
+    """A JSON object. Raises `NotJSON`, `NotAnObject`."""
+    value = decode(data)
+    if not isinstance(value, dict):
+        raise NotAnObject("not a JSON object")
+    return value
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "the JSON nests too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return "the body is not UTF-8"
+    return str(error)
