@@ -12,6 +12,8 @@
     ├── ModelNotInGroup             no channel of the key's group serves it
     ├── ModelNotFound               not in the catalog
     ├── NotFound                    no such route or resource
+    ├── MethodNotAllowed            the route exists, for another method
+    ├── RequestTimeout              the caller's body did not arrive in time
     ├── RateLimited                 a window is used up
     ├── ConcurrencyLimited          too many in flight
     ├── ContentPolicyViolation      the upstream's safety system refused
@@ -41,6 +43,7 @@ Code: TypeAlias = Literal[
     "model_not_found",
     "not_found",
     "method_not_allowed",
+    "request_timeout",
     "rate_limit_exceeded",
     "concurrency_limit",
     "content_policy_violation",
@@ -110,6 +113,10 @@ class NotFound(GatewayError):
 
 class MethodNotAllowed(GatewayError):
     code = "method_not_allowed"
+
+
+class RequestTimeout(GatewayError):
+    code = "request_timeout"
 
 
 class RateLimited(GatewayError):

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from bytespike.pricing.price import Price
+from bytespike.providers.endpoint import Endpoint
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -63,7 +64,7 @@ class ChannelModel(Struct, frozen=True):
 
 class Channel(Struct, frozen=True):
     """One upstream account. `base_urls` by dialect name; `credential` and `proxy` are secrets in the clear, so this
-    struct is never logged (its repr hides them)."""
+    struct is never logged (its repr hides them). `endpoints` by dialect, rendered with the snapshot."""
 
     id: str
     name: str
@@ -81,6 +82,7 @@ class Channel(Struct, frozen=True):
     proxy: str | None = None
     headers: Mapping[str, str] = {}
     timeouts: Mapping[str, float] = {}
+    endpoints: Mapping[str, Endpoint] = {}
 
     def __repr__(self) -> str:
         return f"Channel(id={self.id!r}, name={self.name!r}, platform={self.platform!r})"
@@ -89,9 +91,12 @@ class Channel(Struct, frozen=True):
 class Routes(Struct, frozen=True):
     """Everything that routing looks at, in one immutable snapshot, replaced whole when something changes.
 
-    `by_group_model[group_id][slug]`: the enabled channels of that group that serve the model.
+    `by_group_model[group_id][slug]`: the enabled channels of that group that serve the model. `aliases`: the operator's,
+    model slug by pattern. `prices_updated_at`: Unix microseconds since which the newest of his prices holds, 0: none.
     """
 
     groups: Mapping[int, Group]
     channels: Mapping[str, Channel]
     by_group_model: Mapping[int, Mapping[str, tuple[Channel, ...]]]
+    aliases: Mapping[str, str] = {}
+    prices_updated_at: int = 0

@@ -147,7 +147,12 @@ class Tap(Protocol):
 
     @property
     def complete(self) -> bool:
-        """The dialect's own end of stream was seen."""
+        """The answer is whole; figures and a closing frame may still follow."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """The dialect's closing frame was seen: nothing that matters follows. Some vendors send none."""
         ...
 
     @property

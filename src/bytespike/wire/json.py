@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bytespike.core.json_types import JSON, JSONObject
+from bytespike.wire.limits import JSON_DEPTH_MAX
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
@@ -35,6 +36,21 @@ def decode_object(data: bytes | str) -> JSONObject:
     if not isinstance(value, dict):
         raise NotAnObject("not a JSON object")
     return value
+
+
+def nests_deeper(value: JSON, depth_max: int = JSON_DEPTH_MAX) -> bool:
+    """Whether arrays and objects of a decoded value nest deeper than `depth_max`. Walks level by level, so that its
+    own stack stays flat; every reader that recurses asks it first."""
+    level = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(depth_max):
+        if not level:
+            return False
+        below: list[dict[str, JSON] | list[JSON]] = []
+        for container in level:
+            members = container.values() if isinstance(container, dict) else container
+            below.extend([member for member in members if isinstance(member, (dict, list))])
+        level = below
+    return bool(level)
 
 
 def _reason(error: Exception) -> str:

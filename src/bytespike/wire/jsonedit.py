@@ -36,13 +36,18 @@ def replace_string_member(body: bytes, key: str, value: bytes) -> bytes:
     else:
         spans = _top_level_spans(body, key)
     for start, end in reversed(spans):
-        body = body[:start] + value + body[end:]
+        # Through a view: slices of a large body would be copied twice.
+        view = memoryview(body)
+        body = b"".join((view[:start], value, view[end:]))
     return body
 
 
 def _could_be_escaped_key(body: bytes) -> bool:
-    # A second spelling of the key could hide behind an escape before a colon.
-    return b"\\u" in body and _ESCAPED_KEY.search(body) is not None
+    # A second spelling of the key could hide behind an escape before a colon. Escapes of the characters that our keys
+    # are made of (a to z and the underscore) start like this; others, of which some clients send thousands, do not.
+    if b"\\u00" not in body or not any(escape in body for escape in (b"\\u006", b"\\u007", b"\\u005")):
+        return False
+    return _ESCAPED_KEY.search(body) is not None
 
 
 _ESCAPED_KEY = re.compile(rb'[{,]\s*"[a-z_]*\\u00[0-9a-fA-F]{2}[^"]*"\s*:')

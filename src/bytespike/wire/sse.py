@@ -74,6 +74,9 @@ class SSEParser:
 
 def parse_block(block: bytes) -> SSEvent | None:
     """One event from its lines (LF only, no empty line); None if it carries no data."""
+    if block.startswith(b"data: ") and b"\n" not in block:
+        # One line of data, no name: nearly every event of the dialects that name none.
+        return SSEvent("", block[6:])
     name = ""
     data: list[bytes] | None = None
     for line in block.split(b"\n"):

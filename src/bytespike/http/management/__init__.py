@@ -1,0 +1,11 @@
+"""The management API, /api/v1: a file per resource, FastAPI, errors in the OpenAI envelope.
+
+- `app`        the ASGI application
+- `deps`       what resources share, and who is calling
+- `envelope`   errors as answers
+- `guard`      bounds on what strangers may send
+- `throttle`   how often a login may be tried
+- `views`      the shapes in which things are shown (the command line's `--json` shows the same)
+- `pricing`    GET /api/pricing, which is public and no part of the application
+- `account`, `groups`, `keys`, `models`, `sessions`, `usage`   the resources
+"""

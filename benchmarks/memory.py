@@ -1,0 +1,113 @@
+"""Memory of an idle worker, per open stream and after the load; and how late events are while many streams are open."""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import subprocess
+from collections.abc import Sequence
+
+from benchmarks import procfs
+from benchmarks.cases import EVENT_DELAY_P99_MS, IDLE_MB, OPEN_INTERVAL_MS, OPEN_STREAM_KB, open_streams
+from benchmarks.figures import Figure
+from benchmarks.load import finished, settle
+from benchmarks.processes import NotMeasured
+from benchmarks.rounds import Run, target_of
+from benchmarks.subjects.subject import Subject
+
+_OPEN_SECONDS_MAX = 30.0
+#: Descriptors that a server needs besides two per stream.
+_SPARE_FILES = 500
+
+
+def measure_idle(subject: Subject) -> Figure:
+    """PSS of the process tree after its start, before any load."""
+    settle(subject)
+    memory = procfs.memory(subject.process.pid)
+    return Figure(
+        case="memory/idle",
+        value=memory.pss / 1e6,
+        unit="MB",
+        budget=IDLE_MB,
+        detail={"pss_bytes": memory.pss, "rss_bytes": memory.rss},
+    )
+
+
+def measure_after(subject: Subject, idle: Sequence[Figure]) -> Figure:
+    """PSS after all the load of this run, beside what it was before. Told, not judged: caches fill, once."""
+    settle(subject)
+    memory = procfs.memory(subject.process.pid)
+    return Figure(
+        case="memory/after-load",
+        value=memory.pss / 1e6,
+        unit="MB",
+        budget=None,
+        detail={
+            "pss_bytes": memory.pss,
+            "rss_bytes": memory.rss,
+            "idle_mb": [figure.value for figure in idle],
+        },
+    )
+
+
+def measure_open_streams(run: Run) -> list[Figure]:
+    """Opens many streams, each with an event a second: the growth per stream, and the delay of the events.
+
+    Raises NotMeasured.
+    """
+    work = open_streams(run.effort.open_events)
+    target = target_of(run, run.subject, work)
+    streams = min(run.effort.open_streams, _files_allow())
+    settle(run.subject)
+    before = procfs.memory(run.subject.process.pid)
+    cpu_before = procfs.cpu_seconds(run.subject.process.pid)
+    with run.loader.begun(target, work, connections=streams, requests=streams, announce=True) as client:
+        _wait_open(client)
+        during = procfs.memory(run.subject.process.pid)
+        counts = finished(client, _OPEN_SECONDS_MAX + 2 * work.manner.events * OPEN_INTERVAL_MS / 1000)
+    run.loader.tallies[target.port].answered += counts.completed
+    cpu = procfs.cpu_seconds(run.subject.process.pid) - cpu_before
+    expected = streams * work.manner.events
+    if counts.events != expected or counts.delay is None:
+        raise NotMeasured(f"{run.subject.name} relayed {counts.events} events of {expected}")
+    shape = f"{streams:,} streams"
+    return [
+        Figure(
+            case="open-streams/memory",
+            value=(during.pss - before.pss) / streams / 1000,
+            unit="KB",
+            budget=OPEN_STREAM_KB,
+            rate=shape,
+            detail={"streams": streams, "before_pss": before.pss, "during_pss": during.pss},
+        ),
+        Figure(
+            case="open-streams/event-delay-p99",
+            value=counts.delay.p99,
+            unit="ms",
+            budget=EVENT_DELAY_P99_MS,
+            rate=shape,
+            detail={
+                "streams": streams,
+                "delay_p50_ms": counts.delay.p50,
+                "delay_max_ms": counts.delay.max,
+                "events": counts.events,
+                "cpu_seconds": cpu,
+            },
+        ),
+    ]
+
+
+def _files_allow() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (soft - _SPARE_FILES) // 2
+
+
+def _wait_open(client: subprocess.Popen[bytes]) -> None:
+    """Until the client says that every stream has begun. Raises NotMeasured."""
+    assert client.stdout is not None
+    ready, _, _ = select.select([client.stdout], [], [], _OPEN_SECONDS_MAX)
+    line = os.read(client.stdout.fileno(), len(b"open\n")) if ready else b""
+    if line != b"open\n":
+        counts = "" if not ready else line + client.stdout.read(300)
+        raise NotMeasured(f"not every stream began within {_OPEN_SECONDS_MAX:.0f} s: {counts!r}")

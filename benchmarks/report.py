@@ -1,0 +1,102 @@
+"""The table on stdout and the JSON beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.figures import Figure, told
+
+_COLUMNS = ("case", "budget", "figure", "verdict", "CPU", "nginx", "× nginx", "rate")
+
+
+def table(figures: Sequence[Figure]) -> str:
+    """One line per figure, aligned."""
+    return aligned([_COLUMNS, *(_row(figure) for figure in figures)])
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as text, with a line under the first."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
+
+
+def _row(figure: Figure) -> tuple[str, ...]:
+    return (
+        figure.case,
+        "" if figure.budget is None else f"≤ {told(figure.budget, figure.unit)}",
+        told(figure.value, figure.unit),
+        figure.verdict,
+        figure.cost,
+        figure.floor,
+        "" if figure.ratio is None else f"{figure.ratio:.2f}",
+        figure.rate,
+    )
+
+
+def record(figure: Figure) -> dict[str, object]:
+    """A figure for the JSON file."""
+    return {
+        "case": figure.case,
+        "value": figure.value,
+        "unit": figure.unit,
+        "budget": figure.budget,
+        "within": figure.within,
+        "ratio_to_nginx": figure.ratio,
+        **figure.detail,
+    }
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Part:
+    """One measured server: its figures, and what could not be measured, by case, with the reason."""
+
+    name: str
+    version: str
+    figures: tuple[Figure, ...]
+    failures: Mapping[str, str]
+
+
+def write(path: Path, machine: Mapping[str, object], command: str, parts: Sequence[Part]) -> None:
+    """Writes everything to `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    document = {
+        "command": command,
+        "machine": machine,
+        "measured": [
+            {
+                "name": part.name,
+                "version": part.version,
+                "figures": [record(figure) for figure in part.figures],
+                "not_measured": dict(part.failures),
+            }
+            for part in parts
+        ],
+    }
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+
+
+def beside(parts: Sequence[Part]) -> str:
+    """The measured servers side by side: CPU and how many times nginx, in the cases that all were asked for."""
+    asked = [{*part.failures, *(figure.case for figure in part.figures)} for part in parts]
+    cases = [figure.case for figure in parts[0].figures if any(figure.case in one for one in asked[1:])]
+    head = ("case", *(f"{part.name} {part.version}" for part in parts))
+    rows: list[Sequence[str]] = [head]
+    for case in cases:
+        cells = [case]
+        for part in parts:
+            found = next((figure for figure in part.figures if figure.case == case), None)
+            if found is None:
+                cells.append("not measured" if case in part.failures else "")
+            else:
+                ratio = "" if found.ratio is None else f" ({found.ratio:.1f} ×)"
+                cells.append(f"{found.cost or told(found.value, found.unit)}{ratio}")
+        rows.append(cells)
+    return aligned(rows)

@@ -1,0 +1,1 @@
+"""What is measured: each server in a file of its own."""

@@ -1,0 +1,41 @@
+"""nginx proxy_pass: what forwarding costs when nothing else is done. Every other figure is told against it."""
+
+from __future__ import annotations
+
+import subprocess
+
+from benchmarks import nginx, prompts
+from benchmarks.subjects.subject import Bench
+from benchmarks.work import MODELS, PATHS, Target, Work
+
+
+class Floor:
+    """The work's client dialect is sent, and answered by the upstream in the same: nginx translates nothing."""
+
+    headers: tuple[str, ...] = ()
+
+    def __init__(self, program: str, bench: Bench, name: str = "nginx") -> None:
+        done = subprocess.run([program, "-v"], capture_output=True, text=True, check=True)
+        self.version = (done.stderr or done.stdout).strip().rpartition("/")[2]
+        self.name = name
+        self._server = nginx.start_floor(
+            name,
+            program,
+            bench.processes,
+            bench.cores.measured,
+            static=bench.upstreams.static,
+            streams=bench.upstreams.streams,
+        )
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        return self._server.process
+
+    def target(self, work: Work) -> Target:
+        body = prompts.body(work.client, work.prompt, MODELS[work.client], stream=work.manner.stream)
+        headers = (
+            ("content-type", "application/json"),
+            ("x-api-key", "sk-bench"),
+            ("accept", "application/json"),
+        )
+        return Target(self._server.port, work.manner.prefix + PATHS[work.client], headers, body)

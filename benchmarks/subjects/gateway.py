@@ -1,0 +1,159 @@
+"""ByteSpike itself, with everything on: a key with a quota and a 5-hour window, a wallet, holds, settlement, headers, metrics.
+
+It is set up as an operator does it, with the command line: one user, one key, and a channel for every upstream and manner,
+each serving a model of its own, so that the model a request names decides how it is answered. Settings are the defaults,
+except the number of connections to one upstream, which 5,000 open streams need.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from benchmarks import prompts
+from benchmarks.processes import NotMeasured, free_port
+from benchmarks.subjects.subject import Bench
+from benchmarks.work import PATHS, UPSTREAM_MODELS, Dialect, Manner, Target, Work
+
+_USER = "bench@example.com"
+#: USD: never used up in a run.
+_PLENTY = "1000000"
+_CONCURRENCY = "50000"
+_UPSTREAM_CONNECTIONS = "20000"
+_CLI_SECONDS_MAX = 60
+#: One manner each. The first two get the long prompts, so their windows must be wide.
+_SLUGS: dict[Dialect, tuple[str, ...]] = {
+    "anthropic": (
+        "claude-sonnet-4-5",
+        "claude-sonnet-4-6",
+        "claude-haiku-4-5",
+        "claude-opus-4-5",
+        "claude-opus-4-6",
+        "claude-opus-4-7",
+        "claude-opus-4-8",
+    ),
+    "chat": ("gpt-5-mini", "gpt-5-nano", "gpt-5-2", "gpt-5-4", "gpt-5-4-mini", "gpt-5-4-nano", "gpt-5-5"),
+}
+_PLATFORMS: dict[Dialect, str] = {"anthropic": "anthropic", "chat": "openai"}
+
+
+class Gateway:
+    """A data directory of its own, and `bytespike serve` over it."""
+
+    name = "ByteSpike"
+    headers = (
+        "request-id",
+        "x-request-id",
+        "x-estimated-credits",
+        "x-quota-remaining-credits",
+        "x-ratelimit-limit",
+        "x-ratelimit-remaining",
+        "x-ratelimit-reset",
+    )
+
+    def __init__(self, bench: Bench, works: Iterable[Work]) -> None:
+        """Raises NotMeasured."""
+        self._root = bench.processes.root
+        self.port = free_port()
+        self._models = _assign(works)
+        self._environment = {
+            "PATH": os.environ.get("PATH", ""),
+            "HOME": str(bench.processes.work),
+            "PORT": str(self.port),
+            "DATA_DIR": str(bench.processes.work / "data"),
+            "BYTESPIKE_UPSTREAM_CONNECTIONS_MAX": _UPSTREAM_CONNECTIONS,
+            "UPSTREAM_CREDENTIAL": "sk-upstream",
+        }
+        self.version = importlib.metadata.version("bytespike")
+        self._key = self._set_up(bench)
+        command = [str(Path(sys.executable).parent / "bytespike"), "serve"]
+        self._process = bench.processes.start("gateway", command, bench.cores.measured, self._environment)
+        bench.processes.ready("gateway", self._process, self.port)
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        return self._process
+
+    def target(self, work: Work) -> Target:
+        model = self._models[work.upstream, work.manner]
+        body = prompts.body(work.client, work.prompt, model, stream=work.manner.stream)
+        headers = [("content-type", "application/json"), ("accept", "application/json")]
+        if work.client == "anthropic":
+            headers += [("x-api-key", self._key), ("anthropic-version", "2023-06-01")]
+        else:
+            headers += [("authorization", f"Bearer {self._key}")]
+        return Target(self.port, PATHS[work.client], tuple(headers), body)
+
+    def audit(self, answered: int, cut: int) -> int:
+        """How many requests were billed, once the gateway has stopped: each that was answered, and none twice.
+
+        `cut`: requests that the load broke off, which may or may not have been billed. Raises NotMeasured when the
+        count or the ledger is wrong.
+        """
+        sums, _ = self._run([["usage", "sum"], ["doctor", "--money"]])
+        (total,) = sums["items"]
+        billed = int(total["requests"])
+        if not answered <= billed <= answered + cut:
+            raise NotMeasured(f"{answered} requests were answered and {cut} cut, but {billed} were billed")
+        return billed
+
+    def _set_up(self, bench: Bench) -> str:
+        """Everything but the server; the key."""
+        commands = [
+            ["init"],
+            ["users", "create", "--email", _USER, "--tier", "enterprise"],
+            ["users", "update", _USER, "--concurrency", _CONCURRENCY],
+            ["wallet", "topup", _PLENTY, "--user", _USER],
+        ]
+        for number, ((upstream, manner), slug) in enumerate(self._models.items()):
+            base = bench.upstreams.base(Work(upstream, upstream, "short", manner))
+            dialect, url = (
+                ("anthropic_messages", base) if upstream == "anthropic" else ("openai_chat", f"{base}/v1")
+            )
+            commands.append(
+                [
+                    *("channels", "create", "--name", f"bench-{number}", "--platform", _PLATFORMS[upstream]),
+                    *("--base-url", f"{dialect}={url}", "--model", f"{slug}={UPSTREAM_MODELS[upstream]}"),
+                    *("--group", "default", "--credential-env", "UPSTREAM_CREDENTIAL"),
+                ]
+            )
+        limits = ("--quota", _PLENTY, "--limit-5h", _PLENTY)
+        commands.append(["keys", "create", "--name", "bench", "--user", _USER, *limits])
+        return str(self._run(commands)[-1]["key"])
+
+    def _run(self, commands: list[list[str]]) -> list[dict[str, Any]]:
+        """Each command's JSON. Raises NotMeasured."""
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "benchmarks.commands"],
+                cwd=self._root,
+                env=self._environment,
+                input=msgspec.json.encode(commands),
+                capture_output=True,
+                timeout=_CLI_SECONDS_MAX,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise NotMeasured(f"the gateway's commands: {error}") from None
+        if done.returncode:
+            told = done.stderr.decode(errors="replace").strip()
+            raise NotMeasured(f"a command of the gateway failed: {told[-800:]}")
+        return msgspec.json.decode(done.stdout)
+
+
+def _assign(works: Iterable[Work]) -> dict[tuple[Dialect, Manner], str]:
+    """A model for every upstream and manner. The long prompts' manner comes first."""
+    ordered = sorted(works, key=lambda work: work.prompt != "agent")
+    models: dict[tuple[Dialect, Manner], str] = {}
+    for work in ordered:
+        taken = sum(upstream == work.upstream for upstream, _ in models)
+        if (work.upstream, work.manner) not in models:
+            models[work.upstream, work.manner] = _SLUGS[work.upstream][taken]
+    return models

@@ -1,0 +1,72 @@
+"""Secrets at rest, and the hashes by which keys are found.
+
+A sealed secret is one version byte, a random 96-bit nonce and AES-256-GCM's ciphertext with its tag. The associated
+data is the secret's place (`table.column:row`), so a ciphertext that is copied to another row or column does not open.
+Random nonces are safe for 2^32 secrets under one key; a gateway seals a few for each key and channel.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import Struct
+
+KEY_BYTES = 32
+_NONCE_BYTES = 12
+_VERSION = b"\x01"
+
+
+class SecretUnreadable(Exception):
+    """A sealed secret does not open here: another master key, another place, or damage. Says where, never what."""
+
+
+class Place(Struct, frozen=True):
+    """Where a sealed secret lives."""
+
+    table: str
+    column: str
+    row: str
+
+    def __str__(self) -> str:
+        return f"{self.table}.{self.column}:{self.row}"
+
+
+class SecretBox:
+    """Seals and opens secrets with the master key. Neither its repr nor its errors show a key or a secret."""
+
+    __slots__ = ("_cipher",)
+
+    def __init__(self, master_key: bytes) -> None:
+        """`master_key`: 32 bytes. Raises `ValueError` for another length."""
+        if len(master_key) != KEY_BYTES:
+            raise ValueError(f"a master key has {KEY_BYTES} bytes")
+        self._cipher = AESGCM(master_key)
+
+    def __repr__(self) -> str:
+        return "SecretBox()"
+
+    def seal(self, plaintext: str, place: Place) -> bytes:
+        """The bytes to store at `place`: different every time."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return _VERSION + nonce + self._cipher.encrypt(nonce, plaintext.encode(), str(place).encode())
+
+    def open(self, sealed: bytes, place: Place) -> str:
+        """The plaintext of what `seal` gave for the same place. Raises `SecretUnreadable`."""
+        nonce, ciphertext = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
+        if sealed[:1] != _VERSION or len(nonce) != _NONCE_BYTES:
+            raise SecretUnreadable(f"{place}: not a sealed secret")
+        try:
+            return self._cipher.decrypt(nonce, ciphertext, str(place).encode()).decode()
+        except InvalidTag:
+            raise SecretUnreadable(f"{place}: it does not open with this master key") from None
+
+
+def hash_key(plaintext: str) -> str:
+    """The SHA-256 of a key or session token, in hexadecimal: what it is stored and found by.
+
+    Plain SHA-256 is enough because the plaintext has over 200 random bits; passwords go through argon2 instead.
+    """
+    return hashlib.sha256(plaintext.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,355 @@
+"""The composition root: the one module, beside the command line, that may import everything.
+
+`assemble` puts the parts together and starts what runs in the background; `serve` does that and listens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import ip_address
+
+import structlog
+import uvicorn
+import uvloop
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from bytespike import ids
+from bytespike.accounts.control import Control
+from bytespike.accounts.directory import Directory
+from bytespike.accounts.master_key import open_box
+from bytespike.accounts.records import Routes
+from bytespike.catalog.load import Alias
+from bytespike.catalog.resolve import Catalog, load_catalog
+from bytespike.clock import SystemClock
+from bytespike.core.json_types import JSONObject
+from bytespike.http.inbound.absent import absent
+from bytespike.http.inbound.count import serve_count
+from bytespike.http.inbound.gateway import GatewayApp, Route
+from bytespike.http.inbound.head import Addresses
+from bytespike.http.inbound.health import healthz, metrics_page, readyz
+from bytespike.http.inbound.models import get_model, list_models
+from bytespike.http.inbound.pricing import pricing
+from bytespike.http.inbound.probes import hello, websocket_refused
+from bytespike.http.inbound.text import serve_text
+from bytespike.http.inbound.wallet import balance, usage
+from bytespike.http.management.app import create_management_app
+from bytespike.http.management.pricing import price_list
+from bytespike.http.server import BoundedProtocol
+from bytespike.ledger.ledger import Ledger
+from bytespike.ledger.spool import Spool
+from bytespike.ledger.usage_queries import list_usage
+from bytespike.observe.logs import configure_logs
+from bytespike.observe.metrics import Metrics
+from bytespike.pipeline.parts import CatalogView, Limits, Parts
+from bytespike.pricing.defaults import default_price
+from bytespike.pricing.price import Price
+from bytespike.protocols.registry import DIALECTS
+from bytespike.routing.health import HealthBoard
+from bytespike.settings import Settings
+from bytespike.store.engine import create_engine, migrate, reading
+from bytespike.upstream.client import Client
+from bytespike.upstream.limits import PoolLimits, Timeouts
+from bytespike.upstream.tls import client_context
+
+log = structlog.get_logger("bytespike.app")
+
+#: How long upstream calls may take to end when everything else has.
+UPSTREAM_DRAIN_SECONDS = 2.0
+KEEP_ALIVE_SECONDS = 75
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Everything that runs, put together."""
+
+    asgi: GatewayApp
+    parts: Parts
+    control: Control
+    engine: AsyncEngine
+    metrics: Metrics
+
+
+@asynccontextmanager
+async def assemble(settings: Settings) -> AsyncGenerator[Application]:
+    """The gateway without a socket. Migrates the database, recovers the spool, and follows changes until left.
+
+    Raises: MasterKeyError, SpoolLocked, SQLAlchemyError, OSError.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        engine = create_engine(settings.database_url)
+        stack.push_async_callback(engine.dispose)
+        await migrate(engine)
+        box = await open_box(engine, settings)
+        shipped = load_catalog()
+        catalog = CatalogView(shipped)
+        health = HealthBoard()
+        directory = Directory(
+            engine,
+            box,
+            clock,
+            _default_prices(catalog),
+            keys_max=settings.key_cache_max,
+            poll_s=settings.change_poll_ms / 1000,
+        )
+        spool = Spool(
+            settings.data_dir / "spool",
+            clock.monotonic_ns,
+            sync_always=settings.spool_fsync_interval_ms == 0,
+        )
+        ledger = Ledger(
+            engine,
+            spool,
+            clock,
+            hold_age_s_max=int(settings.hold_max_age_s),
+            sync_interval_ms=settings.spool_fsync_interval_ms,
+        )
+        await ledger.start()
+        stack.push_async_callback(ledger.stop)
+        await directory.start()
+        catalog.current = _with_aliases(shipped, directory.routes)
+        upstream = Client(
+            limits=PoolLimits(
+                per_origin=settings.upstream_connections_max,
+                idle_per_origin=settings.upstream_idle_max,
+                idle_seconds=settings.upstream_keep_alive_s,
+            ),
+            tls=client_context(None if settings.ca_file is None else str(settings.ca_file)),
+        )
+        stack.push_async_callback(upstream.close, UPSTREAM_DRAIN_SECONDS)
+        parts = Parts(
+            clock=clock,
+            directory=directory,
+            catalog=catalog,
+            ledger=ledger,
+            health=health,
+            upstream=upstream,
+            timeouts=Timeouts(
+                connect=settings.connect_timeout_s,
+                first_byte=settings.first_byte_timeout_s,
+                idle=settings.idle_timeout_s,
+                total=settings.total_timeout_s,
+            ),
+            dialects=DIALECTS,
+            limits=Limits(
+                attempts_max=settings.attempts_max,
+                strict_protocol_matrix=settings.strict_protocol_matrix,
+                body_bytes_max=settings.body_bytes_max,
+                body_seconds=settings.body_timeout_s,
+                answer_bytes_max=settings.answer_bytes_max,
+            ),
+        )
+        followers = _Followers(parts, shipped)
+        directory.subscribe(followers.on_change)
+        await stack.enter_async_context(_running(directory.run()))
+        await stack.enter_async_context(_running(followers.run()))
+        control = Control(engine, box, clock)
+        metrics = _metrics(parts)
+        asgi = _routes(settings, parts, control, metrics, engine)
+        yield Application(asgi, parts, control, engine, metrics)
+
+
+def serve(settings: Settings, on_ready: Callable[[str], None] | None = None) -> None:
+    """Listen until told to stop. `on_ready` is called with the base URL once requests are answered."""
+    configure_logs(settings.log_level, settings.log_format)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, on_ready))
+
+
+async def _serve(settings: Settings, on_ready: Callable[[str], None] | None) -> None:
+    async with assemble(settings) as application:
+
+        def announce(port: int) -> None:
+            url = settings.public_base_url or f"http://{_reachable(settings.host)}:{port}"
+            log.info("listening", url=url)
+            if on_ready is not None:
+                on_ready(url)
+
+        await Listener(application.asgi, settings, announce).serve()
+
+
+def _reachable(host: str) -> str:
+    """The host part of a URL that reaches what listens on `host`: a wildcard is no address to connect to."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if address.is_unspecified:
+        return "[::1]" if address.version == 6 else "127.0.0.1"
+    return f"[{host}]" if address.version == 6 else host
+
+
+class Listener(uvicorn.Server):
+    """The HTTP server. `on_listening` is called with the port once it listens."""
+
+    def __init__(self, asgi: GatewayApp, settings: Settings, on_listening: Callable[[int], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                asgi,
+                host=settings.host,
+                port=settings.port,
+                http=BoundedProtocol,
+                ws="none",
+                loop="none",
+                lifespan="off",
+                interface="asgi3",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                backlog=4096,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=int(settings.shutdown_grace_s),
+            )
+        )
+        self._on_listening = on_listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_listening(self.servers[0].sockets[0].getsockname()[1])
+
+
+class _Followers:
+    """What follows changes of the control plane besides the directory itself."""
+
+    def __init__(self, parts: Parts, shipped: Catalog) -> None:
+        self._parts = parts
+        self._shipped = shipped
+        self._reloads: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+
+    def on_change(self, kind: str, ref: str) -> None:
+        if kind in ("wallet", "key"):
+            self._reloads.put_nowait((kind, ref))
+        elif kind == "alias":
+            self._parts.catalog.current = _with_aliases(self._shipped, self._parts.directory.routes)
+        elif kind == "channel":
+            self._parts.health.reset(ref)
+            self._parts.health.keep(frozenset(self._parts.directory.routes.channels))
+
+    async def run(self) -> None:
+        """Reload what changed, one after the other; a database that is away is asked again until it is back."""
+        while True:
+            kind, ref = await self._reloads.get()
+            while True:
+                try:
+                    await self._parts.ledger.reload(kind, ref)
+                    break
+                except (SQLAlchemyError, OSError) as error:
+                    log.warning("a change could not be read", kind=kind, error=type(error).__name__)
+                    await asyncio.sleep(1.0)
+
+
+@asynccontextmanager
+async def _running(coroutine: Coroutine[None, None, None]) -> AsyncGenerator[None]:
+    task = asyncio.create_task(coroutine)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def _default_prices(catalog: CatalogView) -> Callable[[str], Price | None]:
+    def find(slug: str) -> Price | None:
+        model = catalog.current.models.get(slug)
+        return None if model is None else default_price(model)
+
+    return find
+
+
+def _with_aliases(shipped: Catalog, routes: Routes) -> Catalog:
+    aliases = [Alias(pattern, model) for pattern, model in routes.aliases.items()]
+    catalog = shipped.with_overrides(aliases=aliases)
+    for problem in catalog.problems:
+        log.warning("an alias is left out", problem=problem)
+    return catalog
+
+
+def _metrics(parts: Parts) -> Metrics:
+    metrics = Metrics()
+
+    def ledger() -> dict[str, int]:
+        stats = parts.ledger.stats()
+        return {
+            "holds_open": stats.open_holds,
+            "held_credits": stats.held,
+            "spool_records": stats.spool_records,
+            "spool_bytes": stats.spool_bytes,
+            "spool_lag_ms": stats.drain_lag_ms,
+            "spool_set_aside": stats.set_aside,
+            "requests_posted": stats.posted,
+            "requests_voided": stats.voided,
+            "holds_expired": stats.expired,
+        }
+
+    def pool() -> dict[str, int]:
+        stats = parts.upstream.stats()
+        return {
+            "upstream_connections_open": stats.open,
+            "upstream_connections_idle": stats.idle,
+            "upstream_connections_in_use": stats.in_use,
+            "upstream_requests_waiting": stats.waiting,
+            "upstream_connections_opened": stats.opened,
+            "upstream_stale_retries": stats.stale_retries,
+        }
+
+    metrics.add_gauges(ledger)
+    metrics.add_gauges(pool)
+    return metrics
+
+
+def _routes(
+    settings: Settings, parts: Parts, control: Control, metrics: Metrics, engine: AsyncEngine
+) -> GatewayApp:
+    messages = DIALECTS["anthropic_messages"]
+    chat = DIALECTS["openai_chat"]
+
+    async def problems() -> dict[str, str]:
+        wrong: dict[str, str] = {}
+        if not parts.ledger.available:
+            wrong["spool"] = "the spool cannot be written"
+        try:
+            async with reading(engine) as connection:
+                await connection.execute(text("SELECT 1"))
+        except (SQLAlchemyError, OSError):
+            wrong["database"] = "the database does not answer"
+        return wrong
+
+    def prices() -> JSONObject:
+        return price_list(parts.catalog.current, parts.directory.routes)
+
+    health = Route("health", chat, GET=healthz)
+    return GatewayApp(
+        {
+            "/v1/messages": Route("messages", messages, POST=serve_text(parts, messages)),
+            "/v1/messages/count_tokens": Route("count_tokens", messages, POST=serve_count(parts, messages)),
+            "/v1/chat/completions": Route("chat_completions", chat, POST=serve_text(parts, chat)),
+            "/v1/responses": Route("responses", chat, GET=websocket_refused),
+            "/v1/models": Route("models", chat, GET=list_models(parts)),
+            "/v1/usage": Route("usage", chat, GET=usage(parts, partial(list_usage, engine))),
+            "/v1/balance": Route("balance", chat, GET=balance(parts)),
+            "/api/pricing": Route("pricing", chat, GET=pricing(prices)),
+            "/healthz": health,
+            "/readyz": Route("ready", chat, GET=readyz(problems)),
+            "/metrics": Route("metrics", chat, GET=metrics_page(metrics)),
+            "/": Route("hello", chat, GET=hello),
+            "/api/hello": Route("hello", chat, GET=hello),
+        },
+        {"/v1/models/": Route("model", chat, GET=get_model(parts))},
+        fallback=Route("absent", chat, GET=absent, POST=absent, PUT=absent, DELETE=absent, PATCH=absent),
+        management=create_management_app(parts, control, settings),
+        ledger=parts.ledger,
+        addresses=Addresses(settings.trusted_proxies),
+        metrics=metrics,
+        new_id=ids.request_id,
+    )

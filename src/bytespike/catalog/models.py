@@ -1,0 +1,114 @@
+"""What a model is: its names, limits, abilities and default prices, as the catalog's data files tell them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+Kind: TypeAlias = Literal["text", "image", "video"]
+
+#: The closed vocabulary of abilities. A model has one or it has not; dialect writers ask for these names.
+CAPABILITIES: Mapping[str, str] = {
+    "vision": "reads images",
+    "documents": "reads PDF documents",
+    "audio": "listens to audio",
+    "video": "watches video",
+    "tools": "calls functions that the client runs",
+    "parallel_tools": "calls several functions in one turn",
+    "thinking": "reasons before it answers",
+    "thinking_budget": "takes a budget of thinking tokens",
+    "adaptive_thinking": "decides itself how much to think (`thinking.type` adaptive)",
+    "effort": "takes a level of reasoning effort",
+    "effort_xhigh": "takes the effort level xhigh",
+    "sampling": "takes temperature and top_p",
+    "stop_sequences": "takes stop sequences",
+    "json_object": "can be held to JSON",
+    "json_schema": "can be held to a JSON Schema",
+    "web_search": "searches the web at its provider",
+    "logprobs": "reports token log probabilities",
+    "prompt_cache": "reads repeated prompts from a cache, at a lower price",
+    "system_turns": "takes system turns in mid-conversation",
+    "image_generation": "draws images",
+    "image_edit": "changes images that it is given",
+    "video_generation": "makes videos",
+    "image_to_video": "makes a video from an image",
+}
+
+#: Client-facing protocols: the text dialects, images (synchronous) and tasks (asynchronous).
+PROTOCOLS: frozenset[str] = frozenset(
+    {"anthropic_messages", "openai_chat", "openai_responses", "gemini", "images", "tasks"}
+)
+
+MODALITIES: frozenset[str] = frozenset({"text", "image", "pdf", "audio", "video"})
+
+
+class TokenRates(Struct, frozen=True, forbid_unknown_fields=True):
+    """Default prices of a text model: micro-dollars per million tokens, and per 1,000 uses for `web_search`."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+    web_search: int = 0
+
+
+class ImageRate(Struct, frozen=True, forbid_unknown_fields=True):
+    """One row of an image price table, micro-dollars per image (or per chat turn, for `per="turn"`).
+
+    It applies to the named quality ("" is any) from `pixels_min` pixels (width x height) on. Of the rows that apply, a
+    row that names the quality comes before one that does not, then the row with the largest `pixels_min`.
+    """
+
+    price: int
+    quality: str = ""
+    pixels_min: int = 0
+    per: Literal["image", "turn"] = "image"
+
+
+class VideoRate(Struct, frozen=True, forbid_unknown_fields=True):
+    """Micro-dollars per second of video at a resolution ("" is any: "720p", "1080p", ...)."""
+
+    per_second: int
+    resolution: str = ""
+
+
+class VideoRates(Struct, frozen=True, forbid_unknown_fields=True):
+    """`submit_fee` is owed once per task that completes."""
+
+    submit_fee: int
+    seconds: tuple[VideoRate, ...]
+
+
+class Model(Struct, frozen=True):
+    """One model of the catalog.
+
+    `vendor_id` is what its own vendor calls it; `platform` is that vendor's platform (providers/). `created`: the day of
+    its release, as Unix seconds at midnight UTC. Token figures are 0 for image and video models. `hold_output_tokens`: what is held for an answer when the client sets no limit.
+    `limits`: "documented" where the vendor publishes context window and output limit, "assumed" where it does not.
+    `protocols`: the client protocols that the vendor itself speaks, so that bytes can pass through; `published` those
+    that the published matrix offers for this family (`strict_protocol_matrix` translates for no other).
+    """
+
+    slug: str
+    display_name: str
+    family: str
+    kind: Kind
+    vendor: str
+    platform: str
+    vendor_id: str
+    created: int
+    context_window: int
+    max_output_tokens: int
+    hold_output_tokens: int
+    limits: Literal["documented", "assumed"]
+    capabilities: frozenset[str]
+    input_modalities: tuple[str, ...]
+    output_modalities: tuple[str, ...]
+    protocols: tuple[str, ...]
+    published: frozenset[str]
+    rates: TokenRates = TokenRates()
+    images: tuple[ImageRate, ...] = ()
+    video: VideoRates | None = None

@@ -1,0 +1,185 @@
+"""`bytespike keys`."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import typer
+from msgspec import UNSET, UnsetType
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bytespike.accounts import groups, users
+from bytespike.accounts import keys as service
+from bytespike.accounts.keys import KeyChanges, NewKey
+from bytespike.cli.answer import Answer, listing, record
+from bytespike.cli.command import command, group
+from bytespike.cli.desk import Desk
+from bytespike.cli.options import Limit, Offset, Org, User, secret, usd
+from bytespike.http.management.views import KeyView, NewKeyView
+from bytespike.store import keys as stored
+
+keys = group("keys", "API keys: what clients send, and what each may spend.")
+
+ONCE = "The key is shown now, and by `bytespike keys reveal` later."
+COLUMNS = ("id", "name", "masked", "user_id", "group_id", "status", "quota", "spent")
+
+KeyId: TypeAlias = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id: key_…")]
+Quota: TypeAlias = Annotated[str | None, typer.Option(help="USD in the key's whole life, 0 for no limit.")]
+Limit5h: TypeAlias = Annotated[
+    str | None, typer.Option("--limit-5h", help="USD in any 5 hours, 0 for no limit.")
+]
+Limit1d: TypeAlias = Annotated[str | None, typer.Option("--limit-1d", help="USD in any day, 0 for no limit.")]
+Limit7d: TypeAlias = Annotated[
+    str | None, typer.Option("--limit-7d", help="USD in any 7 days, 0 for no limit.")
+]
+AllowIP: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--allow-ip", help="Address or CIDR that may use it. Repeatable.")
+]
+DenyIP: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--deny-ip", help="Address or CIDR that may not. Repeatable; wins.")
+]
+Models: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--model", help="Model that it may use. Repeatable; none given: all.")
+]
+Days: TypeAlias = Annotated[int | None, typer.Option("--expires-in-days", help="Days that it lives.")]
+
+
+@command(
+    keys, "create", epilog="Example: bytespike keys create --name laptop --user ada@example.com --quota 20"
+)
+async def create(
+    desk: Desk,
+    name: Annotated[str, typer.Option(help="What it is called in lists.")],
+    user: Annotated[str, typer.Option("--user", help="Its owner's id or email.")],
+    in_group: Annotated[
+        str, typer.Option("--group", help="The group that its requests can reach.")
+    ] = "default",
+    org: Org = None,
+    quota: Quota = None,
+    limit_5h: Limit5h = None,
+    limit_1d: Limit1d = None,
+    limit_7d: Limit7d = None,
+    allow_ip: AllowIP = None,
+    deny_ip: DenyIP = None,
+    model: Models = None,
+    expires_in_days: Days = None,
+    custom_key_env: Annotated[
+        str | None, typer.Option(help="Environment variable that holds a key of your own choice.")
+    ] = None,
+) -> Answer:
+    """Create a key and print it."""
+    custom = secret(custom_key_env, None, False, "custom-key")
+    async with desk.writing() as write:
+        connection = write.connection
+        new = NewKey(
+            name=name,
+            user_id=(await users.find(connection, user)).id,
+            group_id=(await groups.find(connection, in_group)).id,
+            org_id=None if org is None else (await users.find_org(connection, org)).id,
+            quota=usd(quota, "--quota") or 0,
+            limit_5h=usd(limit_5h, "--limit-5h") or 0,
+            limit_1d=usd(limit_1d, "--limit-1d") or 0,
+            limit_7d=usd(limit_7d, "--limit-7d") or 0,
+            ip_whitelist=tuple(allow_ip or ()),
+            ip_blacklist=tuple(deny_ip or ()),
+            allowed_models=await _slugs(desk, connection, model) if model else None,
+            expires_in_days=expires_in_days,
+            custom_key=custom,
+        )
+        minted = await service.create(write, new)
+    return record(NewKeyView.minted(minted), note=ONCE)
+
+
+@command(keys, "list")
+async def list_keys(
+    desk: Desk,
+    user: User = None,
+    status: Annotated[str | None, typer.Option(help="active, disabled or revoked.")] = None,
+    limit: Limit = 50,
+    offset: Offset = 0,
+) -> Answer:
+    """List keys, masked, the newest first."""
+    async with desk.reading() as connection:
+        owner = None if user is None else (await users.find(connection, user)).id
+        rows, total = await stored.listing(
+            connection, user_id=owner, status=status, limit=limit, offset=offset
+        )
+    return listing([KeyView.of(row) for row in rows], COLUMNS, total=total)
+
+
+@command(keys, "show")
+async def show_key(desk: Desk, key: KeyId) -> Answer:
+    """Show one key, masked."""
+    async with desk.reading() as connection:
+        return record(KeyView.of(await service.get(connection, key)))
+
+
+@command(keys, "update")
+async def update(
+    desk: Desk,
+    key: KeyId,
+    name: Annotated[str | None, typer.Option(help="A new name.")] = None,
+    in_group: Annotated[str | None, typer.Option("--group", help="Another group.")] = None,
+    status: Annotated[str | None, typer.Option(help="active or disabled.")] = None,
+    quota: Quota = None,
+    limit_5h: Limit5h = None,
+    limit_1d: Limit1d = None,
+    limit_7d: Limit7d = None,
+    allow_ip: AllowIP = None,
+    any_ip: Annotated[bool, typer.Option("--any-ip", help="Forget both IP lists.")] = False,
+    deny_ip: DenyIP = None,
+    model: Models = None,
+    any_model: Annotated[bool, typer.Option("--any-model", help="All models of its group.")] = False,
+    expires_in_days: Days = None,
+    never_expires: Annotated[bool, typer.Option("--never-expires", help="No end.")] = False,
+) -> Answer:
+    """Change a key. What is not given stays as it is; a list that is given replaces the old one."""
+    async with desk.writing() as write:
+        connection = write.connection
+        cleared: tuple[str, ...] | None = () if any_ip else None
+        white = tuple(allow_ip) if allow_ip else cleared
+        black = tuple(deny_ip) if deny_ip else cleared
+        allowed = await _slugs(desk, connection, model) if model else None
+        changes = KeyChanges(
+            name=UNSET if name is None else name,
+            group_id=UNSET if in_group is None else (await groups.find(connection, in_group)).id,
+            status=UNSET if status is None else status,
+            quota=_unset(usd(quota, "--quota")),
+            limit_5h=_unset(usd(limit_5h, "--limit-5h")),
+            limit_1d=_unset(usd(limit_1d, "--limit-1d")),
+            limit_7d=_unset(usd(limit_7d, "--limit-7d")),
+            ip_whitelist=UNSET if white is None else white,
+            ip_blacklist=UNSET if black is None else black,
+            allowed_models=allowed if model or any_model else UNSET,
+            expires_in_days=expires_in_days if expires_in_days is not None or never_expires else UNSET,
+        )
+        return record(KeyView.of(await service.update(write, key, changes)))
+
+
+@command(keys, "revoke")
+async def revoke(desk: Desk, key: KeyId) -> Answer:
+    """End a key, for good. It stops working within a second."""
+    async with desk.writing() as write:
+        return record(KeyView.of(await service.revoke(write, key)))
+
+
+@command(keys, "rotate")
+async def rotate(desk: Desk, key: KeyId) -> Answer:
+    """Give a key a new plaintext and print it. The old one stops working within a second."""
+    async with desk.writing() as write:
+        return record(NewKeyView.minted(await service.rotate(write, key)), note=ONCE)
+
+
+@command(keys, "reveal")
+async def reveal(desk: Desk, key: KeyId) -> Answer:
+    """Print a key's plaintext. The audit log keeps that it was done."""
+    async with desk.writing() as write:
+        return record(NewKeyView.minted(await service.reveal(write, key)))
+
+
+async def _slugs(desk: Desk, connection: AsyncConnection, names: list[str]) -> tuple[str, ...]:
+    return tuple([await desk.slug(connection, name) for name in names])
+
+
+def _unset(value: int | None) -> int | UnsetType:
+    return UNSET if value is None else value

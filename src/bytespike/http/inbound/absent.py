@@ -1,0 +1,32 @@
+"""What is not served, and says so (CONTRACT section 1)."""
+
+from __future__ import annotations
+
+from bytespike.errors import NotFound
+from bytespike.http.inbound.exchange import Exchange
+from bytespike.http.inbound.request import Inbound
+
+#: Surfaces of the vendors' APIs that clients may expect and this gateway does not have.
+NOT_SERVED = (
+    "/v1/embeddings",
+    "/v1/audio/",
+    "/v1/rerank",
+    "/v1/assistants",
+    "/v1/files",
+    "/v1/vector_stores",
+    "/v1/threads",
+    "/v1/batches",
+    "/v1/fine_tuning/",
+    "/v1/moderations",
+    "/v1/completions",
+    "/v1/messages/batches",
+)
+SERVED = "POST /v1/messages, /v1/messages/count_tokens, /v1/chat/completions; GET /v1/models, /v1/usage, /v1/balance"
+
+
+async def absent(inbound: Inbound, exchange: Exchange) -> None:
+    """Raises NotFound, with what is served instead."""
+    path = inbound.path
+    if path.startswith(NOT_SERVED):
+        raise NotFound(f"ByteSpike does not serve {path[:100]}; it serves {SERVED}")
+    raise NotFound(f"no such route: {inbound.method} {path[:100]}; served are {SERVED}")

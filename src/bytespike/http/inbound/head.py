@@ -1,0 +1,83 @@
+"""What a request's head says: whose key, from where, and which flags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from urllib.parse import parse_qsl
+
+from bytespike.http.inbound.asgi import Scope
+
+#: Query strings longer than this are not searched for a key.
+QUERY_BYTES_MAX = 4096
+_FORWARDED_HOPS_MAX = 16
+
+
+def secret_of(headers: Mapping[bytes, bytes], query: bytes) -> str:
+    """The key that was presented, "" if none: `x-api-key`, then `Authorization: Bearer`, `x-goog-api-key`, `?key=`.
+
+    Several may be present (SDKs send what their environment holds); the first in that order wins.
+    """
+    value = headers.get(b"x-api-key")
+    if value:
+        return value.decode("latin-1").strip()
+    value = headers.get(b"authorization")
+    if value and value[:7].lower() == b"bearer ":
+        return value[7:].decode("latin-1").strip()
+    value = headers.get(b"x-goog-api-key")
+    if value:
+        return value.decode("latin-1").strip()
+    if query and len(query) <= QUERY_BYTES_MAX and b"key=" in query:
+        for name, text in parse_qsl(query.decode("latin-1")):
+            if name == "key":
+                return text.strip()
+    return ""
+
+
+class Addresses:
+    """Who is calling. Behind a proxy that is listed as trusted, the address that the proxy vouches for."""
+
+    __slots__ = ("_trusted",)
+
+    def __init__(self, trusted: Iterable[IPv4Network | IPv6Network]) -> None:
+        self._trusted = tuple(trusted)
+
+    def client_ip(self, scope: Scope, headers: Mapping[bytes, bytes]) -> str:
+        """The caller's address as text. `X-Forwarded-For` is read from the right, past trusted proxies only, so a
+        caller cannot claim an address by sending the header itself."""
+        client = scope.get("client")
+        peer = str(client[0]) if client else ""
+        if not self._trusted:
+            return peer
+        forwarded = headers.get(b"x-forwarded-for")
+        if forwarded is None or not self._trusts(peer):
+            return peer
+        hops = [hop.strip() for hop in forwarded.decode("latin-1").split(",")]
+        for hop in reversed(hops[-_FORWARDED_HOPS_MAX:]):
+            if _parsed(hop) is None:
+                return peer
+            peer = hop
+            if not self._trusts(hop):
+                break
+        return peer
+
+    def _trusts(self, text: str) -> bool:
+        address = _parsed(text)
+        if address is None:
+            return False
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return any(address.version == network.version and address in network for network in self._trusted)
+
+
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
+
+
+def flag(headers: Mapping[bytes, bytes], name: bytes) -> bool:
+    """A header that is on when it says true."""
+    value = headers.get(name)
+    return value is not None and value.strip().lower() in (b"true", b"1")

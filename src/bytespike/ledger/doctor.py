@@ -1,0 +1,298 @@
+"""Is the money right? Every invariant of the books, checked on any database, while a gateway runs or not.
+
+    balances     each account's balance is the sum of its transfers; all balances add up to zero
+    receipts     each usage row has one transfer of the same credits from the same wallet to revenue, and each usage
+                 transfer has its row
+    keys         a key's lifetime spend is the sum of its usage
+    wallets      none is below zero by more than its receipts were under-estimated
+    hashes       each transfer still has the inputs that it was made with
+    attempts     each is of a request that was billed, or of one that failed; no cost is negative
+    integers     money columns hold integers (SQLite would take anything); if not, only this is reported, and the spool
+    spool        what is not drained, and what had to be set aside
+
+Everything is read in one snapshot, so a running gateway makes no false findings.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from bytespike.ledger import doctor_sql as sql
+from bytespike.ledger.amounts import format_usd
+from bytespike.ledger.entries import input_hash, usage_key
+from bytespike.ledger.frames import Frame, UnreadableRecord, decode_payload
+from bytespike.ledger.segments import BYTES_SUFFIX, QUARANTINE, RECORD_SUFFIX, found_segments, read_frames
+from bytespike.ledger.sql import TRANSFERS_KNOWN
+from bytespike.store.engine import reading
+
+#: Findings of one check that are listed; the first ones, by time.
+FINDINGS_MAX = 20
+#: Rows fetched at once, where every row is looked at.
+_ROWS_AT_ONCE = 1_000
+_IN_PIECES = {"yield_per": _ROWS_AT_ONCE}
+
+Severity: TypeAlias = Literal["error", "warning"]
+
+
+class Finding(Struct, frozen=True):
+    """`check`: which of the invariants. `subject`: what it is about, an id. `transfer`: the first transfer that breaks
+    it, where one can be named. Amounts are micro-dollars."""
+
+    severity: Severity
+    check: str
+    subject: str
+    message: str
+    transfer: str | None = None
+    expected: int | None = None
+    found: int | None = None
+
+
+class Report(Struct, frozen=True):
+    """What was found, at most `FINDINGS_MAX` of each check, and how much was looked at. `spool_undrained`: records in
+    the spool that the database does not have yet."""
+
+    findings: tuple[Finding, ...]
+    accounts: int
+    transfers: int
+    usage_rows: int
+    spool_records: int
+    spool_undrained: int
+    quarantined: int
+
+    @property
+    def ok(self) -> bool:
+        """No invariant is broken. Warnings may be there."""
+        return all(finding.severity != "error" for finding in self.findings)
+
+
+async def examine(engine: AsyncEngine, spool_dir: Path | None = None) -> Report:
+    """Check everything. Raises what the database raises, and OSError for a spool that cannot be read."""
+    async with reading(engine) as connection:
+        if connection.dialect.name == "postgresql":
+            await connection.execution_options(isolation_level="REPEATABLE READ")
+        findings = await _integers(connection)
+        if not findings:  # else no sum means anything
+            for check in (_balances, _receipts, _keys, _wallets, _hashes, _attempts):
+                findings += await check(connection)
+        spool_findings, records, undrained, quarantined = await _spool(connection, spool_dir)
+        counts = [(await connection.execute(query)).scalar_one() for query in sql.COUNTS]
+    return Report(
+        tuple(findings + spool_findings),
+        accounts=counts[0],
+        transfers=counts[1],
+        usage_rows=counts[2],
+        spool_records=records,
+        spool_undrained=undrained,
+        quarantined=quarantined,
+    )
+
+
+async def _balances(connection: AsyncConnection) -> list[Finding]:
+    findings: list[Finding] = []
+    for id, balance, moved in await connection.execute(sql.wrong_balances(FINDINGS_MAX)):
+        suspect = (await connection.execute(sql.first_transfer_of(id, abs(balance - moved)))).scalar()
+        findings.append(
+            Finding(
+                "error",
+                "balances",
+                id,
+                f"the balance is ${format_usd(balance)}, its transfers add up to ${format_usd(moved)}"
+                + (f"; transfer {suspect} has just this difference" if suspect else ""),
+                transfer=suspect,
+                expected=moved,
+                found=balance,
+            )
+        )
+    total = (await connection.execute(sql.SUM_OF_BALANCES)).scalar_one()
+    if total:
+        findings.append(
+            Finding(
+                "error",
+                "balances",
+                "all accounts",
+                f"all balances add up to ${format_usd(total)}, not to zero",
+                expected=0,
+                found=total,
+            )
+        )
+    return findings
+
+
+async def _receipts(connection: AsyncConnection) -> list[Finding]:
+    findings = [
+        Finding(
+            "error",
+            "receipts",
+            request_id,
+            f"billed ${format_usd(credits)}, but there is no transfer",
+            transfer=usage_key(request_id),
+            expected=credits,
+            found=0,
+        )
+        for request_id, credits in (await connection.execute(sql.usage_without_transfer(FINDINGS_MAX)))
+    ]
+    findings += [
+        Finding(
+            "error",
+            "receipts",
+            request_id or id,
+            f"a transfer of ${format_usd(amount)} for usage without a receipt",
+            transfer=id,
+            expected=0,
+            found=amount,
+        )
+        for id, request_id, amount in (await connection.execute(sql.transfer_without_usage(FINDINGS_MAX)))
+    ]
+    findings += [
+        Finding(
+            "error",
+            "receipts",
+            request_id,
+            f"the receipt says ${format_usd(credits)} from {account}, the transfer ${format_usd(amount)} "
+            f"from {debit} to {credit}",
+            transfer=id,
+            expected=credits,
+            found=amount,
+        )
+        for id, request_id, credits, account, amount, debit, credit in (
+            await connection.execute(sql.receipts_differing(FINDINGS_MAX))
+        )
+    ]
+    return findings
+
+
+async def _keys(connection: AsyncConnection) -> list[Finding]:
+    return [
+        Finding(
+            "error",
+            "keys",
+            id,
+            f"the key has ${format_usd(spent)} as its lifetime spend, its receipts add up to ${format_usd(used)}",
+            expected=used,
+            found=spent,
+        )
+        for id, spent, used in (await connection.execute(sql.wrong_spent(FINDINGS_MAX)))
+    ]
+
+
+async def _wallets(connection: AsyncConnection) -> list[Finding]:
+    findings: list[Finding] = []
+    for id, balance, over in await connection.execute(sql.wallets_below_zero(FINDINGS_MAX)):
+        explained = over >= -balance
+        findings.append(
+            Finding(
+                "warning" if explained else "error",
+                "wallets",
+                id,
+                f"the wallet is at ${format_usd(balance)}; its receipts came to ${format_usd(over)} more than was "
+                "held for them",
+                transfer=await _first_below_zero(connection, id),
+                expected=0,
+                found=balance,
+            )
+        )
+    return findings
+
+
+async def _first_below_zero(connection: AsyncConnection, account_id: str) -> str | None:
+    balance = 0
+    rows = await connection.stream(sql.movements_of(account_id), execution_options=_IN_PIECES)
+    async for piece in rows.partitions():
+        for id, change in piece:
+            balance += change
+            if balance < 0:
+                return id
+    return None
+
+
+async def _hashes(connection: AsyncConnection) -> list[Finding]:
+    findings: list[Finding] = []
+    rows = await connection.stream(sql.TRANSFER_INPUTS, execution_options=_IN_PIECES)
+    async for piece in rows.partitions():
+        for id, kind, debit, credit, amount, request_id, note, hash in piece:
+            if input_hash(kind, debit, credit, amount, request_id or "", note) != hash:
+                message = (
+                    f"the {kind} of ${format_usd(amount)} is not what was written: its hash does not match"
+                )
+                findings.append(
+                    Finding("error", "hashes", request_id or id, message, transfer=id, found=amount)
+                )
+                if len(findings) == FINDINGS_MAX:
+                    return findings
+    return findings
+
+
+async def _attempts(connection: AsyncConnection) -> list[Finding]:
+    return [
+        Finding("warning", "attempts", request_id, message)
+        for query, message in sql.ODD_ATTEMPTS
+        for (request_id,) in (await connection.execute(query.limit(FINDINGS_MAX)))
+    ]
+
+
+async def _integers(connection: AsyncConnection) -> list[Finding]:
+    if connection.dialect.name != "sqlite":
+        return []  # BIGINT columns hold nothing else
+    findings: list[Finding] = []
+    for name, query in sql.NOT_INTEGERS:
+        count = (await connection.execute(query)).scalar_one()
+        if count:
+            findings.append(
+                Finding("error", "integers", name, f"{count} rows of {name} hold no integer", found=count)
+            )
+    return findings
+
+
+async def _spool(connection: AsyncConnection, spool_dir: Path | None) -> tuple[list[Finding], int, int, int]:
+    """Findings, records in the spool, those that the database has not, and things in the quarantine."""
+    if spool_dir is None:
+        return [], 0, 0, 0
+    findings: list[Finding] = []
+    records = undrained = 0
+    for segment in found_segments(spool_dir):
+        keys: list[str] = []
+        end = 0
+        for found in read_frames(segment.path):
+            if isinstance(found, Frame):
+                end = found.end
+                records += 1
+                keys += _billed(found)
+            elif found == "damaged":
+                message = f"the segment is damaged from byte {end} on"
+                findings.append(Finding("error", "spool", segment.path.name, message))
+        undrained += await _missing(connection, keys)
+    quarantine = spool_dir / QUARANTINE
+    kept = sorted(path.name for path in quarantine.iterdir()) if quarantine.is_dir() else []
+    kept = [name for name in kept if name.endswith((RECORD_SUFFIX, BYTES_SUFFIX))]
+    findings += [
+        Finding("error", "spool", f"{QUARANTINE}/{name}", "set aside: it is not in the books")
+        for name in kept[:FINDINGS_MAX]
+    ]
+    if undrained:
+        message = (
+            f"{undrained} receipts wait to be drained: the gateway does it while it runs, and when it starts"
+        )
+        findings.append(Finding("warning", "spool", str(spool_dir), message, found=undrained))
+    return findings, records, undrained, len(kept)
+
+
+def _billed(frame: Frame) -> list[str]:
+    """The idempotency key of the receipt in a frame, if it has one."""
+    try:
+        receipt = decode_payload(frame.payload).receipt
+    except UnreadableRecord:
+        return []
+    return [] if receipt is None else [usage_key(receipt.request_id)]
+
+
+async def _missing(connection: AsyncConnection, keys: list[str]) -> int:
+    missing = 0
+    for start in range(0, len(keys), _ROWS_AT_ONCE):
+        some = set(keys[start : start + _ROWS_AT_ONCE])
+        known = await connection.execute(TRANSFERS_KNOWN, {"ids": [*some]})
+        missing += len(some - {key for key, _ in known})
+    return missing

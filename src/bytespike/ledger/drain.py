@@ -1,0 +1,294 @@
+"""From the spool into the database: every settlement once, however often it is tried.
+
+One batch is one transaction: a usage row and a transfer for each receipt, the wallets debited, revenue credited, the
+keys' lifetime spend raised, the attempts kept. All of it happens or none.
+
+Once. A transfer's idempotency key is its request's, and unique. Records that may have been drained before (found in the
+spool at start, or part of a batch whose commit was never confirmed) are looked up first, and what the books have
+already adds nothing to any balance. The others are inserted without a look: should one be there after all, the
+database refuses the batch, nothing has happened, and it is done again with the look.
+
+The database is gone. `once` raises, nothing is lost or counted, and the caller tries again later.
+
+Poison. A record that the database refuses for what it is (not for how the database is) would block everything behind
+it. A refused batch is split until the record is found, which then goes to the quarantine, and the log says why.
+
+`Drained` tells the meters what is now in the books. It is given once per record, at the moment when the commit is known.
+
+Whoever reads figures for the meters must not see a commit that the meters have not been told of. So commit and telling
+happen under one lock, `books`, and readers take it too. A writer waits for the database's own write lock first and takes
+`books` then; a reader needs no write lock; so neither waits for the other while some other process holds the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import structlog
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from bytespike.ledger import sql
+from bytespike.ledger.entries import REVENUE
+from bytespike.ledger.frames import Frame, UnreadableRecord, decode_payload
+from bytespike.ledger.records import Receipt
+from bytespike.ledger.rows import Row, attempt_row, receipt_hash, receipt_key, transfer_row, usage_row
+from bytespike.ledger.spool import Position, Spool, Unread
+
+log = structlog.get_logger("bytespike.ledger")
+
+#: Records of one transaction.
+BATCH_RECORDS = sql.ROWS_MAX
+#: Records prepared in one go, before other work of the process gets a turn.
+_SLICE_RECORDS = 64
+#: How much of an error is logged.
+_REASON_CHARS = 300
+
+
+class MissingAccount(ValueError):
+    """A receipt names a wallet that is not in the database."""
+
+
+class ConflictingReceipt(ValueError):
+    """The books have another receipt under this request id."""
+
+
+#: SQLSTATE classes of errors that lie in the values: "data exception" and "integrity constraint violation".
+_STATES_REFUSED = ("22", "23")
+
+
+def refused(error: Exception) -> bool:
+    """Whether a batch failed for what is in it, so that trying again is of no use. Anything else is the database's
+    trouble, and passes."""
+    if isinstance(error, DBAPIError):
+        if isinstance(error, IntegrityError | DataError):
+            return True
+        # asyncpg's errors have no class of their own here. What it cannot encode is a ValueError underneath.
+        state = getattr(error.orig, "sqlstate", None) or ""
+        return state.startswith(_STATES_REFUSED) or isinstance(
+            getattr(error.orig, "__cause__", None), ValueError
+        )
+    return isinstance(error, OverflowError | UnreadableRecord | MissingAccount | ConflictingReceipt)
+
+
+def reason_of(error: Exception) -> str:
+    """For the log: what the driver said, without the statement that SQLAlchemy quotes."""
+    return repr(error.orig if isinstance(error, DBAPIError) else error)[:_REASON_CHARS]
+
+
+class Drained(NamedTuple):
+    """What became durable. Micro-dollars: `by_wallet` and `by_key` were posted by these records; `balances` and `spent`
+    are what the database has now, for those of them that it knows."""
+
+    by_wallet: Mapping[str, int]
+    by_key: Mapping[str, int]
+    balances: Mapping[str, int]
+    spent: Mapping[str, int]
+
+
+class _Sums(NamedTuple):
+    """What some receipts come to, micro-dollars."""
+
+    by_wallet: dict[str, int]
+    by_key: dict[str, int]
+    total: int
+
+
+class _Batch(NamedTuple):
+    """Some records as rows. `receipts`, `usage` and `transfers` run in parallel."""
+
+    receipts: list[Receipt]
+    usage: list[Row]
+    transfers: list[Row]
+    attempts: list[Row]
+
+
+class Drain:
+    """One spool into one database. It keeps a connection of its own, so that its statements stay prepared there."""
+
+    def __init__(
+        self, engine: AsyncEngine, spool: Spool, books: asyncio.Lock, drained: Callable[[Drained], None]
+    ) -> None:
+        self._engine = engine
+        self._spool = spool
+        self._books = books
+        self._drained = drained
+        self._one_batch = asyncio.Lock()
+        self._many = sql.ManyRows(engine.dialect)
+        self._connection: AsyncConnection | None = None
+        self._look_until = Position(0, 0)
+        self._committing = False
+        self.set_aside = 0
+
+    def look_until(self, position: Position) -> None:
+        """Records before `position` may be in the books already."""
+        self._look_until = max(self._look_until, position)
+
+    async def once(self) -> int:
+        """Drain one batch. Gives how many records it had, 0 when there are none.
+
+        Raises whatever the database raises while it is out of order; what is not done is read again next time.
+        """
+        async with self._one_batch:
+            unread = self._spool.read(BATCH_RECORDS)
+            if unread is None:
+                return 0
+            try:
+                await self._put(unread)
+            except BaseException:
+                if self._committing:  # perhaps it was done, and only the answer got lost
+                    self.look_until(unread.end)
+                    self._committing = False
+                await self.close()
+                raise
+            return len(unread.frames)
+
+    @property
+    def unconfirmed(self) -> bool:
+        """The books may have records that the spool still counts as not drained."""
+        return self._spool.drained < self._look_until
+
+    async def close(self) -> None:
+        """Give the connection back. The next batch takes another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def _put(self, unread: Unread) -> None:
+        """Write these, splitting where the database refuses; release what is done as it is done."""
+        look = (unread.segment, unread.frames[0].end) <= self._look_until
+        try:
+            await self._transact(unread, look)
+        except Exception as error:
+            if not refused(error):
+                raise
+            self._committing = False
+            if not look:
+                self.look_until(unread.end)
+                await self._put(unread)
+            elif (middle := len(unread.frames) // 2) > 0:
+                await self._put(Unread(unread.segment, unread.frames[:middle]))
+                await self._put(Unread(unread.segment, unread.frames[middle:]))
+            else:
+                self._put_aside(unread, error)
+
+    def _put_aside(self, one: Unread, error: Exception) -> None:
+        """The record goes to the quarantine; its money is no longer waited for."""
+        payload = one.frames[0].payload
+        self._spool.set_aside(payload)
+        self.set_aside += 1
+        log.error("drain.set_aside", segment=one.segment, end=one.end.offset, error=reason_of(error))
+        if not isinstance(error, UnreadableRecord):
+            receipt = decode_payload(payload).receipt
+            posted = _sums_of(() if receipt is None else (receipt,))
+            self._drained(Drained(posted.by_wallet, posted.by_key, {}, {}))
+        self._spool.release(one)
+
+    async def _transact(self, unread: Unread, look: bool) -> None:
+        """One transaction for these records; `look`: leave out what the books have already."""
+        batch = await _batch_of(unread.frames)
+        posted = _sums_of(batch.receipts)
+        if self._connection is None:
+            self._connection = await self._engine.connect()
+        connection = self._connection
+        transaction = await connection.begin()
+        async with self._books:
+            try:
+                fresh, moved = batch, posted
+                if look:
+                    fresh = await _not_known(connection, batch)
+                    moved = _sums_of(fresh.receipts)
+                balances = await self._move_money(connection, posted, moved)
+                spent = await self._raise_spent(connection, posted, moved)
+                await self._many.write(connection, "add_usage", fresh.usage)
+                await self._many.write(connection, "add_transfers", fresh.transfers)
+                await self._many.write(connection, "add_attempts", batch.attempts)
+            except BaseException:
+                await transaction.rollback()
+                raise
+            self._committing = True
+            await transaction.commit()
+            self._committing = False
+            self._drained(Drained(posted.by_wallet, posted.by_key, balances, spent))
+            self._spool.release(unread)
+
+    async def _move_money(self, connection: AsyncConnection, posted: _Sums, moved: _Sums) -> dict[str, int]:
+        """Debit the wallets and credit revenue with what is `moved`. Gives the new balance of every wallet in `posted`.
+
+        Raises `MissingAccount`.
+        """
+        if not posted.by_wallet:
+            return {}
+        found = await connection.execute(sql.BALANCES_LOCKED, {"ids": [*posted.by_wallet, REVENUE]})
+        balances = {id: balance for id, balance in found}
+        missing = (posted.by_wallet.keys() | {REVENUE}) - balances.keys()
+        if missing:
+            raise MissingAccount(f"no account {min(missing)}")
+        changes = {id: -amount for id, amount in moved.by_wallet.items()}
+        await self._change(connection, "add_to_balances", changes | {REVENUE: moved.total})
+        return {id: balances[id] + changes.get(id, 0) for id in posted.by_wallet}
+
+    async def _raise_spent(self, connection: AsyncConnection, posted: _Sums, moved: _Sums) -> dict[str, int]:
+        """Raise the keys' lifetime spend. Gives the new figure of every key in `posted` that is still there."""
+        if not posted.by_key:
+            return {}
+        found = await connection.execute(sql.SPENT_LOCKED, {"ids": [*posted.by_key]})
+        spent = {id: amount for id, amount in found}
+        await self._change(connection, "add_to_spent", moved.by_key)
+        return {id: amount + moved.by_key.get(id, 0) for id, amount in spent.items()}
+
+    async def _change(self, connection: AsyncConnection, name: sql.Name, changes: Mapping[str, int]) -> None:
+        pairs = [(id, change) for id, change in changes.items() if change]
+        await self._many.write(connection, name, pairs, sql.PAIRS_MAX)
+
+
+async def _batch_of(frames: Sequence[Frame]) -> _Batch:
+    """Decode records and make their rows. Raises `UnreadableRecord`."""
+    batch = _Batch([], [], [], [])
+    for number, frame in enumerate(frames, 1):
+        settled = decode_payload(frame.payload)
+        receipt = settled.receipt
+        if receipt is not None:
+            batch.receipts.append(receipt)
+            batch.usage.append(usage_row(receipt))
+            batch.transfers.append(transfer_row(receipt))
+        for attempt in settled.attempts:
+            batch.attempts.append(attempt_row(attempt))
+        if number % _SLICE_RECORDS == 0:
+            await asyncio.sleep(0)
+    return batch
+
+
+async def _not_known(connection: AsyncConnection, batch: _Batch) -> _Batch:
+    """The batch without the receipts that the books have. Raises `ConflictingReceipt`."""
+    keys = [receipt_key(receipt) for receipt in batch.receipts]
+    known: dict[str, str] = {}
+    if keys:
+        found = await connection.execute(sql.TRANSFERS_KNOWN, {"ids": keys})
+        known = {key: hash for key, hash in found}
+    fresh = _Batch([], [], [], batch.attempts)
+    for key, receipt, usage, transfer in zip(keys, batch.receipts, batch.usage, batch.transfers, strict=True):
+        hash = receipt_hash(receipt)
+        before = known.get(key)
+        if before is None:
+            known[key] = hash
+            fresh.receipts.append(receipt)
+            fresh.usage.append(usage)
+            fresh.transfers.append(transfer)
+        elif before != hash:
+            raise ConflictingReceipt(f"the books have another receipt of {receipt.request_id}")
+    return fresh
+
+
+def _sums_of(receipts: Iterable[Receipt]) -> _Sums:
+    by_wallet: dict[str, int] = {}
+    by_key: dict[str, int] = {}
+    total = 0
+    for receipt in receipts:
+        credits = receipt.credits
+        by_wallet[receipt.account_id] = by_wallet.get(receipt.account_id, 0) + credits
+        by_key[receipt.key_id] = by_key.get(receipt.key_id, 0) + credits
+        total += credits
+    return _Sums(by_wallet, by_key, total)

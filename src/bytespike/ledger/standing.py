@@ -1,0 +1,55 @@
+"""How a key stands: the figures of the accounting headers. Micro-dollars, with what is held taken off."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from bytespike.ledger.account import KeyAccount
+from bytespike.ledger.windows import SECOND_US
+
+
+class WindowStanding(Struct, frozen=True):
+    """`reset`: Unix seconds at which the oldest spend leaves; now, if nothing is in the window."""
+
+    name: str
+    limit: int
+    remaining: int
+    reset: int
+
+
+class Standing(Struct, frozen=True):
+    """`window`: the one with the least left; None where the key has no window. `quota_remaining`: of the lifetime
+    quota, of the wallet for a key without one. `org_remaining`: of the org's wallet, None for a key of no org.
+
+    A remainder is negative when more was delivered than was held for it."""
+
+    window: WindowStanding | None
+    quota_remaining: int
+    org_remaining: int | None
+
+
+def standing_of(account: KeyAccount, now_us: int) -> Standing:
+    record = account.record
+    wallet_free = account.wallet.free()
+    return Standing(
+        _nearest(account, now_us) if account.caps else None,
+        account.quota_free() if record.quota else wallet_free,
+        None if record.org_id is None else wallet_free,
+    )
+
+
+def _nearest(account: KeyAccount, now_us: int) -> WindowStanding:
+    least, limit, window, spec = min(
+        (
+            (account.window_free(limit, window, now_us), limit, window, spec)
+            for limit, window, spec in account.caps
+        ),
+        key=_remaining,
+    )
+    leaves_us = window.oldest_leaves_us(now_us)
+    reset_us = now_us if leaves_us is None else leaves_us
+    return WindowStanding(spec.name, limit, least, -(-reset_us // SECOND_US))
+
+
+def _remaining(found: tuple[int, object, object, object]) -> int:
+    return found[0]

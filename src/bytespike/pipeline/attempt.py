@@ -1,0 +1,174 @@
+"""One call of one upstream: write the body in its dialect, send it, read what kind of answer came."""
+
+from __future__ import annotations
+
+from msgspec import Struct, structs
+
+from bytespike.accounts.records import Channel
+from bytespike.core.dialect import Dialect, Target
+from bytespike.core.notices import Notice
+from bytespike.core.request import ChatRequest, ReasoningConfig
+from bytespike.errors import GatewayError, InvalidRequest, NoAvailableChannel, UpstreamError, UpstreamTimeout
+from bytespike.pipeline.call import Call
+from bytespike.pipeline.parts import Parts
+from bytespike.pipeline.plan import Plan
+from bytespike.pricing.estimate import count_tokens, tokens_of_chars
+from bytespike.providers.endpoint import Endpoint
+from bytespike.routing.candidates import Candidate
+from bytespike.upstream.answer import Answer
+from bytespike.upstream.errors import TransportError
+from bytespike.upstream.limits import Timeouts
+from bytespike.wire.limits import ERROR_BYTES_MAX
+
+
+class Prepared(Struct, frozen=True):
+    """A body in the upstream's dialect, and the head lines that go with it. `same`: no translation."""
+
+    dialect: Dialect
+    target: Target
+    body: bytes
+    head: bytes
+    notices: tuple[Notice, ...]
+    same: bool
+
+
+class AttemptFailed(Exception):
+    """An upstream call that came to nothing before the client had seen a byte.
+
+    `error` is what the client is told if no other channel helps; `about` as in `core.dialect.UpstreamFailure`: errors
+    about the request are told at once, all others move on to the next channel. `status`: the upstream's, 0 if none.
+    """
+
+    def __init__(
+        self, error: GatewayError, about: str, status: int = 0, retry_after: int | None = None
+    ) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.about = about
+        self.status = status
+        self.retry_after = retry_after
+
+
+class Requests:
+    """The client's request in hub terms, read at most once however many attempts need it."""
+
+    __slots__ = ("_call", "_plan", "_request")
+
+    def __init__(self, call: Call, plan: Plan) -> None:
+        self._call = call
+        self._plan = plan
+        self._request: ChatRequest | None = None
+
+    def hub(self) -> ChatRequest:
+        """Raises InvalidRequest."""
+        if self._request is None:
+            request = self._call.dialect.read_request(self._call.body)
+            if self._plan.thinking and request.reasoning is None:
+                request = structs.replace(request, reasoning=ReasoningConfig(mode="on", effort="high"))
+            self._request = request
+        return self._request
+
+    def prompt_tokens(self) -> int:
+        """Counted, for when the provider does not say. A body that only its own dialect's server understands is
+        counted by its size."""
+        try:
+            return count_tokens(self.hub())
+        except InvalidRequest:
+            return tokens_of_chars(len(self._call.body))
+
+
+def prepare(
+    parts: Parts, call: Call, plan: Plan, requests: Requests, candidate: Candidate[Channel]
+) -> Prepared:
+    """The request as this channel wants it. Raises InvalidRequest, UnsupportedFeature."""
+    endpoint = candidate.endpoint
+    dialect = parts.dialects[endpoint.dialect]
+    target = Target(
+        model=candidate.channel.models[plan.model.slug].upstream_model,
+        family=plan.model.family,
+        capabilities=plan.model.capabilities,
+        max_output_tokens=plan.model.max_output_tokens,
+        quirks=endpoint.quirks,
+    )
+    if dialect is call.dialect and not plan.thinking:
+        body = dialect.patch_request(call.body, plan.peek, target)
+        return Prepared(dialect, target, body, _forwarded(call, dialect, endpoint), plan.notices, same=True)
+    written = dialect.write_request(requests.hub(), target)
+    head = b"".join(b"%b: %b\r\n" % (name.encode(), value.encode()) for name, value in written.headers)
+    return Prepared(dialect, target, written.body, head, (*plan.notices, *written.notices), same=False)
+
+
+def _forwarded(call: Call, dialect: Dialect, endpoint: Endpoint) -> bytes:
+    """The client's own headers that a same-dialect upstream should see."""
+    lines: list[bytes] = []
+    headers = call.headers
+    for name in dialect.request_headers:
+        raw = name.encode()
+        value = headers.get(raw)
+        if value is not None:
+            lines.append(b"%b: %b\r\n" % (raw, value))
+    lines.extend(line for name, line in endpoint.default_headers if name not in headers)
+    return b"".join(lines)
+
+
+async def attempt(
+    parts: Parts,
+    candidate: Candidate[Channel],
+    prepared: Prepared,
+    seconds_left: float,
+    *,
+    target: bytes | None = None,
+) -> Answer:
+    """Send it. Gives the answer once its head says success; its body is still to be read.
+
+    `seconds_left`: of the request's whole time, which all its attempts share. `target`: another path of the same
+    endpoint. Raises AttemptFailed.
+    """
+    endpoint = candidate.endpoint
+    try:
+        answer = await parts.upstream.request(
+            endpoint.origin,
+            b"POST",
+            target or endpoint.target,
+            endpoint.head + prepared.head,
+            prepared.body,
+            timeouts_of(parts.timeouts, candidate, seconds_left),
+            proxy=endpoint.proxy,
+        )
+    except TransportError as error:
+        raise failed_transport(error) from None
+    if answer.status == 200:
+        return answer
+    status = answer.status
+    try:
+        body = await answer.read(ERROR_BYTES_MAX)
+    except TransportError:
+        body = b""
+    failure = prepared.dialect.read_error(status, _text_headers(answer), body)
+    raise AttemptFailed(failure.error, failure.about, status, failure.retry_after)
+
+
+def _text_headers(answer: Answer) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers.items()}
+
+
+def timeouts_of(default: Timeouts, candidate: Candidate[Channel], seconds_left: float) -> Timeouts:
+    """The channel's own deadlines where it has any, within what is left of the request's time."""
+    own = candidate.channel.timeouts
+    timeouts = structs.replace(default, **own) if own else default
+    return (
+        timeouts
+        if seconds_left >= timeouts.total
+        else structs.replace(timeouts, total=max(0.1, seconds_left))
+    )
+
+
+def failed_transport(error: TransportError, status: int = 0) -> AttemptFailed:
+    """A broken exchange as the client and the router see it."""
+    if error.kind.startswith("timeout"):
+        return AttemptFailed(UpstreamTimeout("the upstream did not answer in time"), "upstream", status)
+    if error.kind in ("connect", "tls", "blocked"):
+        return AttemptFailed(NoAvailableChannel("the upstream cannot be reached"), "upstream", status)
+    if error.kind == "too_large":
+        return AttemptFailed(UpstreamError("the upstream's answer is too large"), "upstream", status)
+    return AttemptFailed(UpstreamError("the connection to the upstream broke"), "upstream", status)

@@ -1,0 +1,48 @@
+"""Counting a prompt's tokens without running it: at the channel where it has an endpoint for that, else here.
+
+Free, and so without a hold. A count made here is an estimate and says so.
+"""
+
+from __future__ import annotations
+
+from bytespike.core.notices import Notice
+from bytespike.pipeline.attempt import AttemptFailed, Requests, attempt, prepare
+from bytespike.pipeline.authenticate import authenticate
+from bytespike.pipeline.call import Call, Client
+from bytespike.pipeline.parts import Parts
+from bytespike.pipeline.plan import choose
+from bytespike.upstream.errors import TransportError
+from bytespike.wire.json import NotJSON, decode_object, encode
+from bytespike.wire.limits import ERROR_BYTES_MAX
+
+#: A count is asked for while somebody waits to send the prompt: no longer than this.
+COUNT_SECONDS = 30.0
+ESTIMATED = Notice("input_tokens", "approximated", "counted by the gateway")
+
+
+async def count(parts: Parts, call: Call, client: Client) -> None:
+    """POST /v1/messages/count_tokens. Raises any GatewayError of authentication and of the request."""
+    key, account = await authenticate(parts, call.secret, call.client_ip)
+    client.identified(account)
+    chosen = choose(parts, call, key)
+    for candidate in chosen.candidates:
+        endpoint = candidate.endpoint
+        if endpoint.dialect != call.dialect.name or endpoint.count_tokens_target is None:
+            continue
+        try:
+            prepared = prepare(parts, call, chosen, Requests(call, chosen), candidate)
+            answer = await attempt(
+                parts, candidate, prepared, COUNT_SECONDS, target=endpoint.count_tokens_target
+            )
+            body = await answer.read(ERROR_BYTES_MAX)
+            if isinstance(decode_object(body).get("input_tokens"), int):
+                await client.respond(body, ())
+                return
+        except AttemptFailed as failed:
+            if failed.about == "request":
+                raise failed.error from None
+        except (TransportError, NotJSON):
+            pass
+        break
+    tokens = Requests(call, chosen).prompt_tokens()
+    await client.respond(encode({"input_tokens": tokens}), (ESTIMATED,))

@@ -1,0 +1,118 @@
+"""One request's life, in order.
+
+    authenticate   whose key is it, and may it call from here?
+    plan           what was asked, of which model, which channels can answer, what can it cost at most?
+    hold           that much is set aside; from here on exactly one of post and void follows
+    attempt        the best channel is called; if it fails before the client has seen a byte, the next one is
+    relay          the answer goes to the client, whole or event by event, in the client's dialect
+    settle         what was delivered is posted, durably, before its last byte leaves; else the hold is voided
+
+Errors rise as `errors.GatewayError`; whoever called `serve` tells the client. Nothing here knows a status code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from bytespike.errors import GatewayError, InvalidRequest, NoAvailableChannel, UpstreamError, UpstreamTimeout
+from bytespike.ledger.amounts import format_usd
+from bytespike.pipeline.attempt import AttemptFailed, Requests, attempt, prepare
+from bytespike.pipeline.authenticate import authenticate
+from bytespike.pipeline.call import Call, Client
+from bytespike.pipeline.parts import Parts
+from bytespike.pipeline.plan import Cost, Plan, choose, worst_cost
+from bytespike.pipeline.settlement import Settlement
+from bytespike.pipeline.stream import relay_stream
+from bytespike.pipeline.unary import relay_unary
+from bytespike.wire.json import encode
+
+
+async def serve(parts: Parts, call: Call, client: Client) -> None:
+    """Carry one request from its arrival to its last byte.
+
+    Raises: any GatewayError while the client has seen nothing of an answer.
+    """
+    key, account = await authenticate(parts, call.secret, call.client_ip)
+    client.identified(account)
+    chosen = choose(parts, call, key)
+    cost = worst_cost(call, chosen)
+    hold = parts.ledger.hold(account, call.request_id, cost.credits)
+    client.held(cost.credits)
+    settlement = Settlement(parts, call, key, chosen, hold, cost.credits)
+    try:
+        if call.dry_run:
+            await client.respond(_preview(chosen, cost), ())
+        else:
+            await _deliver(parts, call, client, chosen, settlement)
+    except asyncio.CancelledError:
+        if not client.gone:
+            raise
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
+    finally:
+        settlement.close()
+
+
+async def _deliver(parts: Parts, call: Call, client: Client, chosen: Plan, settlement: Settlement) -> None:
+    """Try the channels in order until one has answered."""
+    requests = Requests(call, chosen)
+    relay = relay_stream if chosen.peek.stream else relay_unary
+    refused: InvalidRequest | None = None
+    last: AttemptFailed | None = None
+    for candidate in chosen.candidates[: parts.limits.attempts_max]:
+        try:
+            prepared = prepare(parts, call, chosen, requests, candidate)
+        except InvalidRequest as error:
+            refused = error  # another channel may speak a dialect that can carry it
+            continue
+        settlement.begin(candidate)
+        try:
+            answer = await attempt(parts, candidate, prepared, _seconds_left(parts, call))
+            await relay(parts, call, client, chosen, settlement, requests, prepared, answer)
+        except AttemptFailed as failed:
+            settlement.failed(failed)
+            if failed.about == "request":
+                raise failed.error from None
+            last = failed
+        else:
+            return
+    if last is None:
+        assert refused is not None, "a plan has at least one candidate"
+        raise refused
+    raise _told(last) from None
+
+
+def _seconds_left(parts: Parts, call: Call) -> float:
+    """Of the time that all attempts of a request share."""
+    return parts.timeouts.total - (parts.clock.monotonic_ns() - call.started_ns) / 1e9
+
+
+def _told(last: AttemptFailed) -> GatewayError:
+    """What the client learns when every channel failed: never what is wrong with a channel's own credential.
+
+    An answer that did not come in time, broke, or was malformed is told as that. An upstream that answered with an
+    error is a channel that failed, and so is one that cannot be reached.
+    """
+    answered_with_error = last.status not in (0, 200)
+    if (
+        last.about == "upstream"
+        and not answered_with_error
+        and isinstance(last.error, UpstreamTimeout | UpstreamError)
+    ):
+        return last.error
+    return NoAvailableChannel(
+        "every channel for this model failed; try again shortly", retry_after=last.retry_after or 1
+    )
+
+
+def _preview(chosen: Plan, cost: Cost) -> bytes:
+    """The answer to a dry run: what the request may cost at most."""
+    return encode(
+        {
+            "object": "dry_run",
+            "model": chosen.requested,
+            "estimated_credits": format_usd(cost.credits),
+            "estimated_prompt_tokens": cost.prompt_tokens,
+        }
+    )

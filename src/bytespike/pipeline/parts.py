@@ -1,0 +1,53 @@
+"""What the pipeline is made of: put together once by `app.py`, then only read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bytespike.accounts.directory import Directory
+from bytespike.catalog.resolve import Catalog
+from bytespike.clock import Clock
+from bytespike.core.dialect import Dialect
+from bytespike.ledger.ledger import Ledger
+from bytespike.routing.health import HealthBoard
+from bytespike.upstream.client import Client as UpstreamClient
+from bytespike.upstream.limits import Timeouts
+from bytespike.wire.limits import ANSWER_BYTES_MAX, BODY_BYTES_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`attempts_max`: upstream calls for one request, at most. `strict_protocol_matrix`: refuse the pairs that the
+    published table marks as not available, instead of translating them. `body_seconds`: for a request's body to
+    arrive, whole."""
+
+    attempts_max: int = 4
+    strict_protocol_matrix: bool = False
+    body_bytes_max: int = BODY_BYTES_MAX
+    body_seconds: float = 60.0
+    answer_bytes_max: int = ANSWER_BYTES_MAX
+
+
+class CatalogView:
+    """The catalog as it is now: the operator's aliases may change while the gateway runs."""
+
+    __slots__ = ("current",)
+
+    def __init__(self, current: Catalog) -> None:
+        self.current = current
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The stages share these; none of them keeps state of its own between requests."""
+
+    clock: Clock
+    directory: Directory
+    catalog: CatalogView
+    ledger: Ledger
+    health: HealthBoard
+    upstream: UpstreamClient
+    timeouts: Timeouts
+    dialects: Mapping[str, Dialect]
+    limits: Limits

@@ -1,0 +1,137 @@
+"""From what was used to what is owed: the receipt of a request and the record of each attempt."""
+
+from __future__ import annotations
+
+from msgspec import Struct, structs
+
+from bytespike.accounts.records import Channel, KeyRecord
+from bytespike.core.dialect import Tap
+from bytespike.core.notices import Notice
+from bytespike.core.usage import NO_USAGE, Usage
+from bytespike.ledger.records import Attempt, Receipt
+from bytespike.pipeline.attempt import Requests
+from bytespike.pipeline.call import Call
+from bytespike.pipeline.plan import Plan
+from bytespike.pricing.cost import cost
+from bytespike.pricing.estimate import tokens_of_chars
+from bytespike.pricing.price import ONE_PPM
+from bytespike.routing.candidates import Candidate
+
+
+class Timing(Struct, frozen=True):
+    """Monotonic nanoseconds: when the call began, when the attempt began, when its first byte came, now."""
+
+    call_ns: int
+    attempt_ns: int
+    first_byte_ns: int
+    now_ns: int
+
+    @property
+    def latency_ms(self) -> int:
+        return (self.now_ns - self.call_ns) // 1_000_000
+
+    @property
+    def first_token_ms(self) -> int:
+        return max(0, self.first_byte_ns - self.call_ns) // 1_000_000
+
+    @property
+    def attempt_ms(self) -> int:
+        return (self.now_ns - self.attempt_ns) // 1_000_000
+
+
+def receipt(
+    call: Call,
+    plan: Plan,
+    key: KeyRecord,
+    candidate: Candidate[Channel],
+    usage: Usage,
+    notices: tuple[Notice, ...],
+    timing: Timing,
+    now_us: int,
+    end_reason: str,
+    held: int,
+) -> Receipt:
+    """What one request owes: its usage at the price of its admission."""
+    entry = candidate.channel.models[plan.model.slug]
+    return Receipt(
+        request_id=call.request_id,
+        at=now_us,
+        key_id=key.id,
+        user_id=key.user_id,
+        org_id=key.org_id,
+        account_id=key.account_id,
+        group_id=key.group_id,
+        channel_id=candidate.channel.id,
+        upstream_provider=candidate.channel.platform,
+        model=plan.model.slug,
+        requested_model=plan.requested,
+        upstream_model=entry.upstream_model,
+        protocol=call.dialect.name,
+        upstream_protocol=candidate.endpoint.dialect,
+        stream=plan.peek.stream,
+        usage=usage,
+        credits=cost(usage, entry.price, plan.multiplier_ppm),
+        held=held,
+        price=entry.price,
+        multiplier_ppm=plan.multiplier_ppm,
+        end_reason=end_reason,
+        notices=tuple(map(str, notices)),
+        latency_ms=timing.latency_ms,
+        first_token_ms=timing.first_token_ms,
+    )
+
+
+def attempt_record(
+    call: Call,
+    plan: Plan,
+    candidate: Candidate[Channel],
+    ordinal: int,
+    timing: Timing,
+    now_us: int,
+    *,
+    status: int,
+    outcome: str,
+    error: str = "",
+    usage: Usage = NO_USAGE,
+) -> Attempt:
+    """What one upstream call came to, and what its provider will charge for it."""
+    entry = candidate.channel.models[plan.model.slug]
+    return Attempt(
+        request_id=call.request_id,
+        ordinal=ordinal,
+        at=now_us,
+        channel_id=candidate.channel.id,
+        upstream_provider=candidate.channel.platform,
+        upstream_model=entry.upstream_model,
+        status=status,
+        outcome=outcome,
+        error=error,
+        input_tokens=usage.prompt_total,
+        output_tokens=usage.output,
+        cost=cost(usage, entry.price, ONE_PPM),
+        latency_ms=timing.attempt_ms,
+        first_token_ms=max(0, timing.first_byte_ns - timing.attempt_ns) // 1_000_000,
+    )
+
+
+def usage_so_far(relay: Tap, requests: Requests) -> Usage:
+    """What a cut stream had used: the provider's own figures where they came, else counted from what went by.
+
+    Providers report output only at the end, so the larger of their figure and the count holds for output.
+    """
+    reported = relay.usage
+    counted = tokens_of_chars(relay.produced_chars)
+    if relay.complete and reported is not None:
+        return reported
+    if reported is None or reported.prompt_total == 0:
+        prompt = requests.prompt_tokens()
+        base = reported or NO_USAGE
+        return structs.replace(base, input=prompt, output=max(base.output, counted), exact=False)
+    if counted <= reported.output:
+        return reported
+    return structs.replace(reported, output=counted, exact=False)
+
+
+def usage_of_unreported(chars: int, requests: Requests) -> Usage:
+    """For a whole answer whose provider reported nothing: counted from the request and the answer's characters."""
+    return Usage(input=requests.prompt_tokens(), output=tokens_of_chars(chars), exact=False)

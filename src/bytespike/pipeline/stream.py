@@ -1,0 +1,157 @@
+"""A streamed answer: relay it event by event, and settle before its last event leaves.
+
+Until the first event is ready the client has seen nothing, so a failure up to then can move on to another channel.
+After it, an upstream's failure ends the stream in the client's own dialect and costs nothing; a client that hangs up
+cuts the upstream and pays for what had been produced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from bytespike.core import fold as folding
+from bytespike.core.dialect import Tap
+from bytespike.core.fold import StreamOutOfOrder
+from bytespike.core.notices import Notice
+from bytespike.core.response import ChatResponse
+from bytespike.errors import GatewayError, UpstreamError
+from bytespike.pipeline.attempt import AttemptFailed, Prepared, Requests, failed_transport
+from bytespike.pipeline.call import Call, Client
+from bytespike.pipeline.parts import Parts
+from bytespike.pipeline.plan import Plan
+from bytespike.pipeline.settle import usage_of_unreported, usage_so_far
+from bytespike.pipeline.settlement import Settlement
+from bytespike.pipeline.translation import Translation
+from bytespike.pipeline.unary import reply_of
+from bytespike.upstream.answer import Answer
+from bytespike.upstream.errors import TransportError
+
+
+async def relay_stream(
+    parts: Parts,
+    call: Call,
+    client: Client,
+    plan: Plan,
+    settlement: Settlement,
+    requests: Requests,
+    prepared: Prepared,
+    answer: Answer,
+) -> None:
+    """Raises AttemptFailed while the client has seen nothing."""
+    reply = reply_of(parts, call, plan)
+    writer = call.dialect.stream_writer(reply)
+    if not is_event_stream(answer):
+        await _whole_as_stream(parts, call, client, plan, settlement, requests, prepared, answer)
+        return
+    relay: Tap
+    if prepared.same:
+        relay = prepared.dialect.tap(plan.peek, plan.requested)
+    else:
+        relay = Translation(prepared.dialect.stream_reader(), writer)
+    notices = prepared.notices
+    begun = False
+    try:
+        while True:
+            data = await _next_chunk(answer, relay)
+            out = relay.feed(data) if data else relay.end()
+            if out and not begun and relay.failure is None:
+                begun = True
+                settlement.first_byte()
+                client.watch()
+                await client.begin(notices)
+            if relay.failure is not None:
+                raise _Broken(relay.failure, out)
+            if relay.ended or not data:
+                break
+            if out:
+                await client.send(out)
+    except TransportError as error:
+        failed = failed_transport(error, answer.status)
+        if not begun:
+            raise failed from None
+        await _fail(client, settlement, failed, writer.fail(failed.error))
+    except _Broken as broken:
+        answer.abort()
+        failed = AttemptFailed(broken.error, "upstream", answer.status)
+        if not begun:
+            raise failed from None
+        await _fail(client, settlement, failed, broken.before + writer.fail(failed.error))
+    except (asyncio.CancelledError, ConnectionError):
+        answer.abort()
+        if begun:
+            settlement.posted(usage_so_far(relay, requests), notices, "client_gone")
+        raise
+    else:
+        usage = relay.usage
+        if usage is None or not usage.prompt_total + usage.output:
+            usage = usage_of_unreported(relay.produced_chars, requests)
+        if not begun:
+            await client.begin(notices)
+        settlement.posted(usage, notices)
+        await client.finish(out)
+
+
+async def _next_chunk(answer: Answer, relay: Tap) -> bytes:
+    """What has come, b"" at the end. A connection that breaks after the answer was whole is an end like any other."""
+    try:
+        return await answer.next_chunk()
+    except TransportError:
+        if not relay.complete:
+            raise
+        return b""
+
+
+class _Broken(Exception):
+    """The stream's content failed. `before`: what still goes out ahead of the error."""
+
+    def __init__(self, error: GatewayError, before: bytes) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.before = before
+
+
+async def _fail(client: Client, settlement: Settlement, failed: AttemptFailed, frames: bytes) -> None:
+    settlement.failed(failed)
+    settlement.close()
+    await client.finish(frames)
+
+
+def is_event_stream(answer: Answer) -> bool:
+    """Some vendors answer a streamed request with one JSON body."""
+    content_type = answer.headers.get(b"content-type", b"text/event-stream")
+    return not content_type.lower().startswith(b"application/json")
+
+
+async def _whole_as_stream(
+    parts: Parts,
+    call: Call,
+    client: Client,
+    plan: Plan,
+    settlement: Settlement,
+    requests: Requests,
+    prepared: Prepared,
+    answer: Answer,
+) -> None:
+    """A stream was asked for and a whole answer came: tell it as a stream."""
+    try:
+        body = await answer.read(parts.limits.answer_bytes_max)
+    except TransportError as error:
+        raise failed_transport(error, answer.status) from None
+    settlement.first_byte()
+    writer = call.dialect.stream_writer(reply_of(parts, call, plan))
+    try:
+        response: ChatResponse = prepared.dialect.read_response(body)
+        frames = writer.write(list(folding.unfold(response)))
+    except (GatewayError, StreamOutOfOrder) as error:
+        wrong = (
+            error if isinstance(error, GatewayError) else UpstreamError("the upstream's answer is malformed")
+        )
+        raise AttemptFailed(wrong, "upstream", answer.status) from None
+    notices: tuple[Notice, ...] = (*prepared.notices, *writer.notices)
+    usage = response.usage
+    if not usage.prompt_total + usage.output:
+        usage = usage_of_unreported(len(body), requests)
+    client.watch()
+    await client.begin(notices)
+    settlement.posted(usage, notices)
+    await client.finish(frames)

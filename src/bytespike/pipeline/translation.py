@@ -1,0 +1,72 @@
+"""A stream in translation: upstream bytes in, client bytes out, with the same face as a same-dialect tap.
+
+So one relay loop serves both, and a translated stream is measured as it goes by, event by event.
+"""
+
+from __future__ import annotations
+
+from bytespike.core.content import ReasoningPart, RefusalPart, TextPart, ToolCallPart
+from bytespike.core.dialect import StreamReader, StreamWriter
+from bytespike.core.events import (
+    Done,
+    Event,
+    Failed,
+    InputDelta,
+    PartStart,
+    TextDelta,
+    UsageUpdate,
+)
+from bytespike.core.usage import Usage
+from bytespike.errors import GatewayError, error_for
+
+
+class Translation:
+    """Implements `core.dialect.Tap` over a reader and a writer of two dialects."""
+
+    __slots__ = ("_reader", "_writer", "complete", "failure", "produced_chars", "usage")
+
+    def __init__(self, reader: StreamReader, writer: StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self.complete = False
+        self.failure: GatewayError | None = None
+        self.usage: Usage | None = None
+        self.produced_chars = 0
+
+    @property
+    def ended(self) -> bool:
+        return self.complete
+
+    def feed(self, data: bytes) -> bytes:
+        return self.take(self._reader.feed(data))
+
+    def end(self) -> bytes:
+        return self.take(self._reader.end())
+
+    def take(self, events: list[Event]) -> bytes:
+        """The frames for these events; what follows a failure is not told here but by whoever ends the stream."""
+        for number, event in enumerate(events):
+            if isinstance(event, TextDelta):
+                self.produced_chars += len(event.text)
+            elif isinstance(event, InputDelta):
+                self.produced_chars += len(event.json)
+            elif isinstance(event, PartStart):
+                self.produced_chars += _chars(event)
+            elif isinstance(event, UsageUpdate):
+                self.usage = event.usage
+            elif isinstance(event, Done):
+                self.usage = event.usage
+                self.complete = True
+            elif isinstance(event, Failed):
+                self.failure = error_for(event.code, event.message)
+                return self._writer.write(events[:number]) if number else b""
+        return self._writer.write(events) if events else b""
+
+
+def _chars(event: PartStart) -> int:
+    part = event.part
+    if isinstance(part, TextPart | ReasoningPart | RefusalPart):
+        return len(part.text)
+    if isinstance(part, ToolCallPart):
+        return len(part.name) + len(part.arguments)
+    return 0

@@ -1,0 +1,47 @@
+"""Usage x price -> micro-dollars, in integers from end to end.
+
+A rate is micro-dollars per million tokens, a multiplier parts per million. So
+
+    cost = (sum of tokens x rate / 10^6  +  searches x rate / 10^3  +  submit fee) x multiplier / 10^6
+
+is a fraction with the denominator 10^12. Its numerator is summed exactly, and rounded once, at the end, half up.
+Rounding each bucket, or before the multiplier, would make the sum of a bill differ from the bill of a sum by a
+micro-dollar per bucket. The buckets of a usage are disjoint; `reasoning` is a part of `output` and is not added again.
+"""
+
+from __future__ import annotations
+
+from bytespike.core.usage import Usage
+from bytespike.pricing.price import Price
+
+#: What the numerators below are counted in: 10^-12 micro-dollars.
+DENOMINATOR = 10**12
+_HALF = DENOMINATOR // 2
+#: Micro-dollars and micro-dollars per 1,000 uses, in the unit of tokens x rate.
+_PER_FEE = 1_000_000
+_PER_SEARCH = 1_000
+
+
+def numerator(usage: Usage, price: Price) -> int:
+    """What a usage costs before the multiplier, in 10^-6 micro-dollars."""
+    total = usage.input * price.input + usage.output * price.output
+    if usage.cache_read:
+        total += usage.cache_read * price.cache_read
+    if usage.cache_write_5m:
+        total += usage.cache_write_5m * price.cache_write_5m
+    if usage.cache_write_1h:
+        total += usage.cache_write_1h * price.cache_write_1h
+    if usage.web_searches:
+        total += usage.web_searches * price.web_search * _PER_SEARCH
+    if price.submit_fee:
+        total += price.submit_fee * _PER_FEE
+    return total
+
+
+def cost(usage: Usage, price: Price, multiplier_ppm: int) -> int:
+    """Micro-dollars, rounded half up, never negative. `multiplier_ppm` is the group's, in parts per million.
+
+    Images and seconds of video are not priced here: their price tables are the catalog's.
+    """
+    total = numerator(usage, price) * multiplier_ppm
+    return (total + _HALF) // DENOMINATOR if total > 0 else 0

@@ -1,0 +1,20 @@
+"""The catalog's price of a model, as a `Price`: what a channel charges until its operator says otherwise."""
+
+from __future__ import annotations
+
+from bytespike.catalog.models import Model
+from bytespike.pricing.price import Price
+
+
+def default_price(model: Model) -> Price:
+    """Text models by their token rates; video models by their submit fee (seconds and images are priced by tables)."""
+    rates = model.rates
+    return Price(
+        input=rates.input,
+        output=rates.output,
+        cache_read=rates.cache_read,
+        cache_write_5m=rates.cache_write_5m,
+        cache_write_1h=rates.cache_write_1h,
+        web_search=rates.web_search,
+        submit_fee=0 if model.video is None else model.video.submit_fee,
+    )

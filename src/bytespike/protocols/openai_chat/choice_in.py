@@ -1,0 +1,394 @@
+"""One choice of an upstream's stream: which of its parts are open. `stream_in` explains the whole."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, TypeAlias
+
+from msgspec import structs
+
+from bytespike.core import events as e
+from bytespike.core.content import (
+    Citation,
+    ForeignPart,
+    ImagePart,
+    Part,
+    Proof,
+    ReasoningPart,
+    RefusalPart,
+    ServerToolCallPart,
+    TextPart,
+)
+from bytespike.core.finish import Finish
+from bytespike.core.json_types import JSON, JSONObject
+from bytespike.protocols.openai_chat.calls_in import CallsReader
+from bytespike.protocols.openai_chat.citations import Placed, read_citations
+from bytespike.protocols.openai_chat.content_in import read_part
+from bytespike.protocols.openai_chat.finish import read_finish
+from bytespike.protocols.openai_chat.message_in import google_signature, read_audio, read_images
+from bytespike.protocols.openai_chat.reasoning import (
+    GEMINI,
+    SIGNING,
+    belongs_to,
+    origin_of,
+    proven,
+    read_detail,
+)
+from bytespike.protocols.openai_chat.response import call_prefix
+from bytespike.protocols.openai_chat.schema import ChoiceDelta, Delta
+from bytespike.protocols.openai_chat.server_tools import from_groq, read_entry
+from bytespike.wire.limits import ANSWER_BYTES_MAX
+
+_Kind: TypeAlias = Literal["text", "refusal", "reasoning"]
+_EMPTY_TEXT: Final = TextPart("")
+_EMPTY_REASONING: Final = ReasoningPart("")
+_EMPTY_REFUSAL: Final = RefusalPart("")
+
+
+class TooMuch(ValueError):
+    """A figure or an amount beyond what any real answer has."""
+
+
+class Numbering:
+    """Numbers the parts of the whole answer, all choices together."""
+
+    __slots__ = ("_limit", "next")
+
+    def __init__(self, limit: int) -> None:
+        self.next = 0
+        self._limit = limit
+
+    def take(self) -> int:
+        number = self.next
+        if number >= self._limit:
+            raise TooMuch(f"more than {self._limit} parts")
+        self.next = number + 1
+        return number
+
+
+class ChoiceReader:
+    """Reads the deltas of one choice. `finish` is set once its reason has come."""
+
+    __slots__ = (
+        "_audio", "_audio_chars", "_calls", "_chars", "_choice", "_detail", "_detail_text", "_kind", "_numbering",
+        "_open", "_part_start", "_plain_reasoning", "_prefix", "_reasoning", "_tools", "finish",
+    )  # fmt: skip
+
+    def __init__(self, choice: int, response_id: str, numbering: Numbering) -> None:
+        self.finish: Finish | None = None
+        self._choice = choice
+        self._numbering = numbering
+        self._prefix = call_prefix(response_id, choice)
+        self._calls = CallsReader(choice, self._prefix, numbering.take)
+        #: The open text, refusal or reasoning part: its kind and its number.
+        self._kind: _Kind | None = None
+        self._open = 0
+        #: Characters of text so far, and where the open text part begins in them: annotations count from the start.
+        self._chars = 0
+        self._part_start = 0
+        #: The entry of `reasoning_details` that the open reasoning part began with; None for plain text.
+        self._detail: JSONObject | None = None
+        self._detail_text: list[str] = []
+        self._reasoning = _EMPTY_REASONING
+        self._plain_reasoning = False
+        #: Ids of provider-side calls, by the index of their entry.
+        self._tools: dict[int, tuple[str, str]] = {}
+        self._audio: dict[str, list[str]] = {}
+        self._audio_chars = 0
+
+    def read(self, delta: ChoiceDelta, events: list[e.Event]) -> None:
+        """Raises `Wrong`, `TooMuch`."""
+        message = delta.delta
+        if message is not None:
+            if message.reasoning_content or message.reasoning or message.reasoning_details:
+                self._read_reasoning(message, events)
+            content = message.content
+            if content:
+                if isinstance(content, str):
+                    self._text(content, events)
+                else:
+                    self._content_parts(content, events)
+            if message.tool_calls:
+                self._close_open(events)
+                for call in message.tool_calls:
+                    self._calls.read(call, events)
+            if (
+                message.refusal
+                or message.annotations
+                or message.server_tool_calls
+                or message.audio
+                or message.images
+                or message.function_call
+                or message.executed_tools
+                or message.citation_details
+                or message.extra_content
+            ):
+                self._rare(message, events)
+        logprobs = delta.logprobs
+        if logprobs is not None and (logprobs.content or logprobs.refusal):
+            events.append(
+                e.LogprobsDelta(tuple(logprobs.content or ()), tuple(logprobs.refusal or ()), self._choice)
+            )
+        if delta.finish_reason:
+            self._finished(delta, events)
+
+    def _finished(self, delta: ChoiceDelta, events: list[e.Event]) -> None:
+        sequence = delta.stop_reason
+        self.finish = read_finish(
+            delta.finish_reason or "",
+            delta.native_finish_reason,
+            sequence if isinstance(sequence, str) else None,
+            delta.finish_detail,
+        )
+        self.close(events)
+
+    def close(self, events: list[e.Event]) -> None:
+        """End every open part."""
+        self._close_open(events)
+        self._calls.close(events)
+        if self._audio:
+            told: JSONObject = {name: "".join(pieces) for name, pieces in self._audio.items()}
+            self._audio = {}
+            expires = told.pop("expires_at", None)
+            if isinstance(expires, str) and expires.isdecimal():
+                told["expires_at"] = int(expires[:16])
+            self._whole(read_audio(told), events)
+
+    # --- the one part that is open -----------------------------------------------------------------------------
+
+    def _begin(self, kind: _Kind, part: Part, events: list[e.Event]) -> None:
+        self._close_open(events)
+        self._kind = kind
+        self._open = self._numbering.take()
+        events.append(e.PartStart(self._open, part, self._choice))
+
+    def _close_open(self, events: list[e.Event]) -> None:
+        if self._kind is None:
+            return
+        final: Part | None = None
+        if self._kind == "reasoning" and self._detail is not None:
+            final = structs.replace(self._reasoning, text="".join(self._detail_text))
+        events.append(e.PartEnd(self._open, final))
+        self._kind = None
+        self._detail = None
+        self._detail_text = []
+
+    def _whole(self, part: Part, events: list[e.Event]) -> None:
+        number = self._numbering.take()
+        events.append(e.PartStart(number, part, self._choice))
+        events.append(e.PartEnd(number))
+
+    def _text(self, text: str, events: list[e.Event]) -> None:
+        if self._kind != "text":
+            self._begin("text", _EMPTY_TEXT, events)
+            self._part_start = self._chars
+        self._chars += len(text)
+        events.append(e.TextDelta(self._open, text))
+
+    def _content_parts(self, content: list[Any], events: list[e.Event]) -> None:
+        """Mistral: an array of text and thinking parts."""
+        entries: list[JSON] = content
+        for entry in entries:
+            if not isinstance(entry, dict):
+                continue
+            match read_part(entry):
+                case TextPart(text=text):
+                    if text:
+                        self._text(text, events)
+                case ReasoningPart(text=text):
+                    if text:
+                        self._plain(text, events)
+                case ImagePart() as image:
+                    self._close_open(events)
+                    self._whole(image, events)
+                case ForeignPart() as foreign:
+                    self._close_open(events)
+                    self._whole(foreign, events)
+                case _:
+                    pass
+
+    # --- reasoning ---------------------------------------------------------------------------------------------
+
+    def _read_reasoning(self, message: Delta, events: list[e.Event]) -> None:
+        plain = message.reasoning_content or message.reasoning
+        details = message.reasoning_details
+        if not details:
+            if plain:
+                self._plain(plain, events)
+                self._plain_reasoning = True
+            return
+        told = any(detail.get("text") or detail.get("summary") for detail in details)
+        if plain and not told:
+            self._plain(plain, events)
+        for detail in details:
+            self._read_detail(detail, repeated=told and not plain and self._plain_reasoning, events=events)
+
+    def _plain(self, text: str, events: list[e.Event]) -> None:
+        if self._kind != "reasoning":
+            self._begin("reasoning", _EMPTY_REASONING, events)
+        elif self._detail is not None:
+            self._detail_text.append(text)
+        events.append(e.TextDelta(self._open, text))
+
+    def _read_detail(self, detail: JSONObject, *, repeated: bool, events: list[e.Event]) -> None:
+        """One entry. `repeated`: its text came before, as plain text."""
+        part = read_detail(detail)
+        if isinstance(part, ForeignPart):
+            self._close_open(events)
+            self._whole(part, events)
+            return
+        if part.redacted or (part.proof is not None and detail.get("type") == "reasoning.encrypted"):
+            self._encrypted(detail, part, events)
+            return
+        if not repeated and part.text:
+            if not self._continues(detail):
+                unsigned = structs.replace(part, text="", proof=None)
+                self._begin("reasoning", unsigned, events)
+                self._detail = detail
+                self._reasoning = unsigned
+            self._detail_text.append(part.text)
+            events.append(e.TextDelta(self._open, part.text))
+        if part.proof is not None:
+            self._signature(detail, part, part.proof, events)
+
+    def _continues(self, detail: JSONObject) -> bool:
+        """Whether the entry adds to the open part: same index, same type, and no proof so far."""
+        before = self._detail
+        return (
+            self._kind == "reasoning"
+            and before is not None
+            and before.get("index") == detail.get("index")
+            and before.get("type") == detail.get("type")
+            and self._reasoning.proof is None
+        )
+
+    def _signature(
+        self, detail: JSONObject, part: ReasoningPart, proof: Proof, events: list[e.Event]
+    ) -> None:
+        if self._kind == "reasoning" and self._detail is None:
+            # The text came as plain text.
+            events.append(e.ProofDelta(self._open, proof))
+            self._end_plain(events)
+            return
+        before = self._detail
+        if before is not None and detail.get("format") is None and isinstance(before.get("format"), str):
+            # Merged deltas name the format once.
+            proof = Proof(origin_of(str(before["format"])), proof.data)
+        if not self._continues(detail):
+            unsigned = structs.replace(part, text="", proof=None)
+            self._begin("reasoning", unsigned, events)
+            self._detail = detail
+            self._reasoning = unsigned
+        self._reasoning = proven(self._reasoning, proof)
+        events.append(e.ProofDelta(self._open, proof))
+
+    def _end_plain(self, events: list[e.Event]) -> None:
+        """End a part whose text was not kept here."""
+        events.append(e.PartEnd(self._open))
+        self._kind = None
+        self._detail = None
+
+    def _encrypted(self, detail: JSONObject, part: ReasoningPart, events: list[e.Event]) -> None:
+        if self._kind == "reasoning" and part.proof is not None:
+            before = self._detail
+            if before is None and not part.redacted and part.proof.origin not in SIGNING:
+                events.append(e.ProofDelta(self._open, part.proof))
+                self._end_plain(events)
+                return
+            shown = structs.replace(self._reasoning, text="".join(self._detail_text))
+            if before is not None and belongs_to(detail, part, before, shown):
+                self._reasoning = proven(self._reasoning, part.proof, part.id)
+                events.append(e.ProofDelta(self._open, part.proof))
+                return
+        self._close_open(events)
+        self._whole(part, events)
+
+    # --- what is rare ------------------------------------------------------------------------------------------
+
+    def _rare(self, message: Delta, events: list[e.Event]) -> None:
+        if message.refusal:
+            if self._kind != "refusal":
+                self._begin("refusal", _EMPTY_REFUSAL, events)
+            events.append(e.TextDelta(self._open, message.refusal))
+        if message.extra_content:
+            signature = google_signature({"extra_content": message.extra_content})
+            if signature and not message.tool_calls:
+                self._close_open(events)
+                self._whole(ReasoningPart(proof=Proof(GEMINI, signature)), events)
+        if message.server_tool_calls or message.executed_tools:
+            self._close_open(events)
+            for entry in message.server_tool_calls or ():
+                self._server_tool(entry, events)
+            for number, tool in enumerate(message.executed_tools or ()):
+                told: JSONObject = tool
+                self._executed_tool(told, number, events)
+        if message.annotations or message.citation_details:
+            self._citations(
+                {"annotations": message.annotations, "citation_details": message.citation_details}, events
+            )
+        if message.images:
+            self._close_open(events)
+            for image in read_images({"images": [*message.images]}):
+                self._whole(image, events)
+        if message.audio:
+            self._audio_piece(message.audio)
+        if message.function_call is not None:
+            self._close_open(events)
+            self._calls.read_legacy(message.function_call, events)
+
+    def _citations(self, told: dict[str, Any], events: list[e.Event]) -> None:
+        placed, foreign = read_citations(told)
+        for item in placed:
+            if self._kind != "text":
+                self._begin("text", _EMPTY_TEXT, events)
+                self._part_start = self._chars
+            events.append(e.CitationDelta(self._open, self._relative(item)))
+        for part in foreign:
+            self._close_open(events)
+            self._whole(part, events)
+        if any(item.whole and item.end == self._chars for item in placed):
+            # What follows is another text part.
+            self._close_open(events)
+
+    def _relative(self, item: Placed) -> Citation:
+        """The citation with offsets in the open part. It keeps none if it belongs to the whole of it, or to a part that
+        has ended."""
+        citation = item.citation
+        if citation.kind != "web" or item.start is None or item.end is None:
+            return citation
+        start, end = item.start - self._part_start, item.end - self._part_start
+        if start < 0 or (item.whole and start == 0 and item.end == self._chars):
+            return structs.replace(citation, start=None, end=None)
+        return structs.replace(citation, start=start, end=end)
+
+    def _server_tool(self, entry: JSONObject, events: list[e.Event]) -> None:
+        index = entry.get("index")
+        number = index if isinstance(index, int) else len(self._tools)
+        known = self._tools.get(number)
+        if known is not None and "id" not in entry:
+            entry = {**entry, "id": known[0], "origin": entry.get("origin") or known[1]}
+        call, result = read_entry(entry)
+        if call is not None and known is None:
+            self._tools[number] = (call.id, call.origin)
+            self._whole(call, events)
+        if result is not None:
+            self._whole(result, events)
+
+    def _executed_tool(self, tool: JSONObject, number: int, events: list[e.Event]) -> None:
+        index = tool.get("index")
+        place = index if isinstance(index, int) else number
+        call, result = read_entry(from_groq(tool, f"{self._prefix}tool_{place}"))
+        if isinstance(call, ServerToolCallPart) and place not in self._tools:
+            self._tools[place] = (call.id, call.origin)
+            self._whole(call, events)
+        if result is not None:
+            self._whole(result, events)
+
+    def _audio_piece(self, audio: dict[str, Any]) -> None:
+        for name, value in audio.items():
+            piece: JSON = value
+            if isinstance(piece, (str, int)) and not isinstance(piece, bool):
+                text = str(piece)
+                self._audio_chars += len(text)
+                if self._audio_chars > ANSWER_BYTES_MAX:
+                    raise TooMuch("audio")
+                self._audio.setdefault(name, []).append(text)

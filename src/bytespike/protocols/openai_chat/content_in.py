@@ -1,0 +1,195 @@
+"""Content parts of messages, read."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bytespike.core.content import (
+    AudioPart,
+    Base64Source,
+    CacheMark,
+    DocumentPart,
+    FileSource,
+    ForeignPart,
+    ImagePart,
+    Part,
+    ReasoningPart,
+    RefusalPart,
+    Source,
+    TextPart,
+    UrlSource,
+)
+from bytespike.core.json_types import JSON, JSONObject
+from bytespike.protocols.openai_chat import fields as f
+from bytespike.protocols.openai_chat.names import NAME, aside
+
+#: Members that every part may have.
+_MARKS: Final = frozenset({"prompt_cache_breakpoint", "cache_control"})
+_TEXT_MEMBERS: Final = frozenset({"type", "text"})
+_IMAGE_MEMBERS: Final = frozenset({"type", "image_url"})
+_AUDIO_MEMBERS: Final = frozenset({"type", "input_audio"})
+_FILE_MEMBERS: Final = frozenset({"type", "file"})
+_REFUSAL_MEMBERS: Final = frozenset({"type", "refusal"})
+_DOCUMENT_URL_MEMBERS: Final = frozenset({"type", "document_url"})
+_DATA: Final = "data:"
+_PDF: Final = "application/pdf"
+
+
+def read_content(content: JSON, key: str = "content") -> list[Part]:
+    """The parts of a message's content: a string or an array. Raises `Wrong` under `key`."""
+    if isinstance(content, str):
+        return [TextPart(content)]
+    if not isinstance(content, list):
+        raise f.Wrong(f"must be a string or an array of parts, not {f.kind_of(content)}", key)
+    parts: list[Part] = []
+    for index, part in enumerate(content):
+        if isinstance(part, str):
+            # Not in OpenAI's types, but some clients send it and some vendors take it.
+            parts.append(TextPart(part))
+            continue
+        if not isinstance(part, dict):
+            raise f.Wrong(f"must be an object, not {f.kind_of(part)}", key, index)
+        try:
+            parts.append(read_part(part))
+        except f.Wrong as wrong:
+            raise wrong.under(key, index) from None
+    return parts
+
+
+def read_part(part: JSONObject) -> Part:
+    """One part. Raises `Wrong`."""
+    match f.text(part, "type"):
+        case "text":
+            kept = f.rest(part, _TEXT_MEMBERS) if len(part) > 2 else {}
+            if not kept:
+                return TextPart(f.text(part, "text"))
+            return TextPart(f.text(part, "text"), cache=_cache(kept), extras=aside(kept))
+        case "image_url":
+            return _image(part)
+        case "input_audio":
+            return _audio(part)
+        case "file":
+            return _file(part)
+        case "refusal":
+            kept = {**f.rest(part, _REFUSAL_MEMBERS), "_part": True}
+            return RefusalPart(f.text(part, "refusal"), extras=aside(kept))
+        case "document_url":
+            return _document_url(part)
+        case "thinking":
+            return _thinking(part)
+        case kind:
+            return ForeignPart(NAME, kind, part, _cache(part))
+
+
+def _cache(part: JSONObject) -> CacheMark | None:
+    """OpenAI's `prompt_cache_breakpoint`, or `cache_control` as OpenRouter and Alibaba took it from Anthropic.
+
+    Either stays in the extras too, so that this dialect's writer gives back the spelling that came.
+    """
+    for key in ("prompt_cache_breakpoint", "cache_control"):
+        mark = f.optional_object(part, key)
+        if mark is not None:
+            try:
+                return CacheMark(f.optional_text(mark, "ttl"))
+            except f.Wrong as wrong:
+                raise wrong.under(key) from None
+    return None
+
+
+def _image(part: JSONObject) -> ImagePart:
+    image = part.get("image_url")
+    detail: str | None = None
+    kept = f.rest(part, _IMAGE_MEMBERS)
+    if isinstance(image, str):
+        source = image_source(image, "image_url")
+    else:
+        image = f.object_at(part, "image_url")
+        try:
+            source = image_source(f.text(image, "url"), "url")
+            detail = f.optional_text(image, "detail")
+        except f.Wrong as wrong:
+            raise wrong.under("image_url") from None
+    return ImagePart(source, detail, _cache(kept) if kept else None, aside(kept))
+
+
+def image_source(url: str, key: str) -> Source:
+    """A data URL or a location. Raises `Wrong` under `key`."""
+    found = data_url(url, key)
+    if found is not None:
+        return found
+    if "://" not in url:
+        raise f.Wrong("must be a URL or a base64 data URL", key)
+    return UrlSource(url)
+
+
+def data_url(url: str, key: str) -> Base64Source | None:
+    """The bytes of a data URL (RFC 2397), kept in base64; None for any other URL. Raises `Wrong` under `key`."""
+    if url[:5].lower() != _DATA:
+        return None
+    head, comma, data = url.partition(",")
+    media_type, *parameters = head[5:].split(";")
+    if not comma or "base64" not in parameters:
+        raise f.Wrong("must be a base64 data URL (data:<media type>;base64,<data>)", key)
+    return Base64Source(media_type.strip().lower(), data)
+
+
+def _audio(part: JSONObject) -> AudioPart:
+    audio = f.object_at(part, "input_audio")
+    kept = f.rest(part, _AUDIO_MEMBERS)
+    try:
+        format_name = f.text(audio, "format")
+        source = Base64Source(f"audio/{format_name}", f.text(audio, "data"))
+    except f.Wrong as wrong:
+        raise wrong.under("input_audio") from None
+    return AudioPart(source, format_name, _cache(kept), aside(kept))
+
+
+def _file(part: JSONObject) -> DocumentPart:
+    file = f.object_at(part, "file")
+    kept = f.rest(part, _FILE_MEMBERS)
+    try:
+        data = f.optional_text(file, "file_data")
+        file_id = f.optional_text(file, "file_id")
+        filename = f.optional_text(file, "filename")
+        if data is not None:
+            source = _file_source(data, filename)
+        elif file_id is not None:
+            source = FileSource(file_id, NAME)
+        else:
+            raise f.Wrong("must have file_data or file_id")
+    except f.Wrong as wrong:
+        raise wrong.under("file") from None
+    return DocumentPart(source, filename=filename, cache=_cache(kept), extras=aside(kept))
+
+
+def _file_source(data: str, filename: str | None) -> Source:
+    found = data_url(data, "file_data")
+    if found is not None:
+        return found
+    if "://" in data[:16]:
+        # OpenRouter takes a public URL here.
+        return UrlSource(data)
+    return Base64Source(_PDF if filename and filename.lower().endswith(".pdf") else "", data)
+
+
+def _document_url(part: JSONObject) -> DocumentPart:
+    """Mistral's document part: {"type": "document_url", "document_url": "https://..."}."""
+    kept: JSONObject = {**f.rest(part, _DOCUMENT_URL_MEMBERS), "_type": "document_url"}
+    url = f.text(part, "document_url")
+    return DocumentPart(
+        data_url(url, "document_url") or UrlSource(url), cache=_cache(kept), extras=aside(kept)
+    )
+
+
+def _thinking(part: JSONObject) -> ReasoningPart:
+    """Mistral's thinking part: {"type": "thinking", "thinking": [{"type": "text", "text": "..."}] | "..."}."""
+    thinking = part.get("thinking")
+    if isinstance(thinking, str):
+        return ReasoningPart(thinking, extras=aside({"_part": part}))
+    pieces = [f.text(piece, "text") for piece in f.objects(f.array_at(part, "thinking"), "thinking")]
+    return ReasoningPart("".join(pieces), extras=aside({"_part": part}))
+
+
+def has_marks(members: JSONObject) -> bool:
+    """Whether what was put aside holds a cache mark in the client's own spelling."""
+    return not _MARKS.isdisjoint(members)

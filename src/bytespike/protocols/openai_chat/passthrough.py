@@ -1,0 +1,179 @@
+"""Same-dialect traffic: what routing and money need to know of a body, and the body with another model name.
+
+Every other byte stays as it was, with two exceptions. A stream is always asked for its usage, because that is what the
+request costs; the tap takes out again what the client had not asked for. And members that this gateway had invented for
+an answer of a foreign provider (`server_tool_calls`, `citation_details`), which a client sends back in its history, are
+taken out of what goes to an upstream that has never heard of them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+from bytespike.core.dialect import Peek, Target
+from bytespike.core.json_types import JSON, JSONObject
+from bytespike.core.usage import Usage
+from bytespike.errors import InvalidRequest, UpstreamError
+from bytespike.protocols.openai_chat import quirks as q
+from bytespike.protocols.openai_chat.errors import judge, told
+from bytespike.protocols.openai_chat.names import CHOICES_MAX
+from bytespike.protocols.openai_chat.schema import (
+    UNREADABLE,
+    RequestPeek,
+    decode_answer_peek,
+    decode_request_peek,
+)
+from bytespike.protocols.openai_chat.usage import read_usage
+from bytespike.wire import json
+from bytespike.wire.jsonedit import replace_string_member
+
+_NULL: Final = b"null"
+_ASK_USAGE: Final = b'"stream_options":{"include_usage":true},'
+_STREAM_OPTIONS: Final = re.compile(rb'"stream_options"\s*:\s*')
+#: Members of messages that only this gateway writes.
+OWN_MEMBERS: Final = ("server_tool_calls", "citation_details")
+_OWN_KEYS: Final = tuple(f'"{name}"'.encode() for name in OWN_MEMBERS)
+
+
+def peek(body: bytes) -> Peek:
+    """Raises `InvalidRequest` for what is no JSON object, or has wrong types in the members that are read."""
+    try:
+        seen = decode_request_peek(body)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from None
+    except UNREADABLE as error:
+        why = "it nests too deeply" if isinstance(error, RecursionError) else str(error)
+        raise InvalidRequest(f"The request body is not valid JSON: {why}.") from None
+    limit = seen.max_completion_tokens if seen.max_completion_tokens is not None else seen.max_tokens
+    if limit is not None and limit < 1:
+        name = "max_tokens" if seen.max_completion_tokens is None else "max_completion_tokens"
+        raise InvalidRequest(f"'{name}' must be at least 1.", param=name)
+    if seen.n is not None and not 1 <= seen.n <= CHOICES_MAX:
+        raise InvalidRequest(f"'n' must be between 1 and {CHOICES_MAX}.", param="n")
+    options = seen.stream_options
+    return Peek(
+        model=seen.model,
+        stream=seen.stream or False,
+        max_output_tokens=limit,
+        candidates=seen.n or 1,
+        stream_usage=bool(options is not None and options.include_usage),
+        end_user=seen.safety_identifier or seen.user,
+        prompt_cache_key=seen.prompt_cache_key,
+        web_search=_searches(seen),
+    )
+
+
+def _searches(seen: RequestPeek) -> bool:
+    if bytes(seen.web_search_options) != _NULL or seen.enable_search:
+        return True
+    # Zhipu, OpenRouter ("openrouter:web_search") and others offer it as a tool.
+    return any(tool.type is not None and "web_search" in tool.type for tool in seen.tools or ())
+
+
+def _invalid(message: str) -> InvalidRequest:
+    """msgspec's message ("Expected `str`, got `int` - at `$.tools[0].type`"), with the path as a param."""
+    problem, _, where = message.partition(" - at ")
+    path = where.strip("`").removeprefix("$").lstrip(".")
+    missing = re.fullmatch(r"Object missing required field `([a-z_]+)`", problem)
+    if missing is not None:
+        name = f"{path}.{missing[1]}" if path else missing[1]
+        return InvalidRequest(f"'{name}' is required.", param=name)
+    problem = problem.replace("`", "")
+    return InvalidRequest(
+        f"'{path}': {problem}." if path else f"The request body: {problem}.", param=path or None
+    )
+
+
+def patch_request(body: bytes, seen: Peek, target: Target) -> bytes:
+    """The body for `target`: the same bytes object where nothing differs. Raises `InvalidRequest`."""
+    if q.SERVER_TOOL_CALLS not in target.quirks and any(key in body for key in _OWN_KEYS):
+        body = without_own_members(body)
+    if target.model != seen.model:
+        body = replace_string_member(body, "model", json.encode(target.model))
+    if seen.stream and not seen.stream_usage and q.NO_STREAM_OPTIONS not in target.quirks:
+        try:
+            body = _ask_for_usage(body)
+        except json.NotJSON as error:
+            # Peek does not look into what it skips.
+            raise InvalidRequest(f"The request body is not valid: {error}.") from None
+    return body
+
+
+class _OptionsRaw(msgspec.Struct):
+    stream_options: msgspec.Raw = msgspec.Raw(b"")
+
+
+_decode_options = msgspec.json.Decoder(_OptionsRaw).decode
+
+
+def _ask_for_usage(body: bytes) -> bytes:
+    if b'"stream_options"' not in body:
+        at = body.index(b"{") + 1
+        return b"".join((memoryview(body)[:at], _ASK_USAGE, memoryview(body)[at:]))
+    try:
+        value = bytes(_decode_options(body).stream_options)
+    except UNREADABLE as error:
+        raise json.NotJSON(str(error)) from None
+    spans = [
+        (match.end(), match.end() + len(value))
+        for match in _STREAM_OPTIONS.finditer(body)
+        if value and body.startswith(value, match.end())
+    ]
+    if len(spans) != 1:
+        # The name also stands somewhere deeper. Which is which takes a whole reading.
+        whole = json.decode_object(body)
+        given = whole.get("stream_options")
+        return json.encode(whole | {"stream_options": _with_usage(given)})
+    start, end = spans[0]
+    view = memoryview(body)
+    return b"".join((view[:start], json.encode(_with_usage(json.decode(value))), view[end:]))
+
+
+def _with_usage(options: JSON) -> JSONObject:
+    return {**options, "include_usage": True} if isinstance(options, dict) else {"include_usage": True}
+
+
+def without_own_members(body: bytes) -> bytes:
+    """The body without the members that this gateway had added to an assistant's messages; the same bytes if there are
+    none."""
+    try:
+        request = json.decode_object(body)
+    except json.NotJSON:
+        return body
+    messages = request.get("messages")
+    if not isinstance(messages, list):
+        return body
+    kept: list[JSON] = []
+    changed = False
+    for message in messages:
+        if isinstance(message, dict) and not message.keys().isdisjoint(OWN_MEMBERS):
+            changed = True
+            kept.append({key: value for key, value in message.items() if key not in OWN_MEMBERS})
+        else:
+            kept.append(message)
+    return json.encode(request | {"messages": kept}) if changed else body
+
+
+def patch_response(body: bytes, model: str) -> tuple[bytes, Usage | None]:
+    """The answer under the client's name for the model, and the provider's figures. Raises `UpstreamError`, also for an
+    answer that is an error though its status said otherwise."""
+    try:
+        seen = decode_answer_peek(body)
+    except UNREADABLE as error:
+        raise UpstreamError(f"The upstream's answer is malformed: {error}.") from None
+    if seen.error or not seen.choices:
+        raise UpstreamError(judge(0, told(body)).error.message)
+    if seen.model is not None and seen.model != model:
+        body = replace_string_member(body, "model", json.encode(model))
+    usage = seen.usage or _usage_in(seen.choices)
+    return body, read_usage(usage) if usage else None
+
+
+def _usage_in(choices: list[JSON]) -> JSONObject | None:
+    """Moonshot has been seen to put it there."""
+    first = choices[0]
+    usage = first.get("usage") if isinstance(first, dict) else None
+    return usage if isinstance(usage, dict) else None

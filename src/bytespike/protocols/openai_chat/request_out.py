@@ -1,0 +1,197 @@
+"""A request of any dialect, written for an OpenAI or compatible upstream."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from bytespike.core.dialect import Target, Written
+from bytespike.core.json_types import JSON, JSONObject
+from bytespike.core.request import ChatRequest, OutputFormat
+from bytespike.errors import InvalidRequest, UnsupportedFeature
+from bytespike.protocols.openai_chat import quirks as q
+from bytespike.protocols.openai_chat.conversation_out import write_messages
+from bytespike.protocols.openai_chat.losses import Losses
+from bytespike.protocols.openai_chat.names import END_USER_CHARS_MAX, STOP_SEQUENCES_MAX, own, wire_members
+from bytespike.protocols.openai_chat.schema_rules import fits_strict
+from bytespike.protocols.openai_chat.thinking_out import write_reasoning
+from bytespike.protocols.openai_chat.tool_choice import write_tool_choice
+from bytespike.protocols.openai_chat.tools import write_tools
+from bytespike.wire import json
+
+#: A schema's name is required by this wire, and other dialects have none.
+_SCHEMA_NAME: Final = "response"
+_SAMPLING: Final = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "seed", "logit_bias")
+
+
+def write_request(request: ChatRequest, target: Target) -> Written:
+    """Raises `UnsupportedFeature` for content or a constraint that this target cannot carry."""
+    losses = Losses()
+    body: JSONObject = {"model": target.model, "messages": write_messages(request, target, losses)}
+    write_tools(body, request.tools, target.quirks, target.capabilities, losses)
+    write_tool_choice(body, request.tool_choice, request.tools, target.quirks, losses)
+    _max_tokens(body, request, target, losses)
+    _sampling(body, request, target.quirks, losses)
+    _stop(body, request, target.quirks)
+    write_reasoning(body, request.reasoning, target, losses)
+    _output_format(body, request.output_format, target)
+    _choices(body, request, target.quirks, losses)
+    _end_user(body, request, target.quirks, losses)
+    _further(body, request, target.quirks, losses)
+    _stream(body, request, target.quirks)
+    body.update(wire_members(request.extras))
+    losses.foreign_extras(request.extras)
+    if request.cache is not None:
+        losses.cache_mark()
+    try:
+        return Written(json.encode(body), losses.notices)
+    except RecursionError:
+        raise InvalidRequest("The request nests too deeply.") from None
+
+
+def _max_tokens(body: JSONObject, request: ChatRequest, target: Target, losses: Losses) -> None:
+    wanted = request.max_output_tokens
+    if wanted is None:
+        return
+    if wanted > target.max_output_tokens:
+        wanted = target.max_output_tokens
+        losses.approximated("max_tokens", f"lowered to the model's limit of {wanted}")
+    old = q.MAX_TOKENS_FIELD in target.quirks or own(request.extras).get("_max_tokens")
+    body["max_tokens" if old else "max_completion_tokens"] = wanted
+
+
+def _sampling(body: JSONObject, request: ChatRequest, quirks: frozenset[str], losses: Losses) -> None:
+    sampling = request.sampling
+    for name in _SAMPLING:
+        value: JSON = getattr(sampling, name)
+        if value is None:
+            continue
+        if q.FIXED_SAMPLING in quirks:
+            losses.dropped(name, "the model's sampling is fixed")
+        else:
+            body[name] = value
+    if sampling.top_k is not None:
+        if q.TOP_K in quirks:
+            body["top_k"] = sampling.top_k
+        else:
+            losses.dropped("top_k")
+
+
+def _stop(body: JSONObject, request: ChatRequest, quirks: frozenset[str]) -> None:
+    if not request.stop:
+        return
+    if q.NO_STOP in quirks:
+        raise UnsupportedFeature("This model takes no stop sequences.", param="stop")
+    if len(request.stop) > STOP_SEQUENCES_MAX:
+        raise UnsupportedFeature(
+            f"This model takes at most {STOP_SEQUENCES_MAX} stop sequences, not {len(request.stop)}.",
+            param="stop",
+        )
+    body["stop"] = [*request.stop]
+
+
+def _output_format(body: JSONObject, wanted: OutputFormat | None, target: Target) -> None:
+    if wanted is None:
+        return
+    if wanted.kind == "text":
+        body["response_format"] = {"type": "text"}
+    elif wanted.kind == "json_object":
+        if q.NO_JSON_OBJECT in target.quirks:
+            raise UnsupportedFeature("This model cannot be held to JSON output.", param="response_format")
+        body["response_format"] = {"type": "json_object"}
+    else:
+        if q.NO_JSON_SCHEMA in target.quirks or "json_schema" not in target.capabilities:
+            raise UnsupportedFeature(
+                "This model cannot be held to a JSON schema. Choose one with the capability 'json_schema'.",
+                param="response_format",
+            )
+        body["response_format"] = {"type": "json_schema", "json_schema": _json_schema(wanted)}
+
+
+def _json_schema(wanted: OutputFormat) -> JSONObject:
+    inner: JSONObject = {"name": wanted.name or _SCHEMA_NAME}
+    if wanted.description is not None:
+        inner["description"] = wanted.description
+    if wanted.schema is not None:
+        inner["schema"] = wanted.schema
+    if wanted.strict is not None:
+        inner["strict"] = wanted.strict
+    elif wanted.name is None and fits_strict(wanted.schema):
+        # A dialect without the flag always enforces its schema. Here enforcement has to be asked for, and is refused
+        # for schemas outside of OpenAI's subset; those stay a best effort.
+        inner["strict"] = True
+    return inner
+
+
+def _choices(body: JSONObject, request: ChatRequest, quirks: frozenset[str], losses: Losses) -> None:
+    if request.candidates > 1:
+        if q.SINGLE_CHOICE in quirks:
+            raise UnsupportedFeature("This model gives one answer at a time; n must be 1.", param="n")
+        body["n"] = request.candidates
+    if request.logprobs is None:
+        return
+    if q.NO_LOGPROBS in quirks:
+        losses.dropped("logprobs", "the model gives none")
+        return
+    body["logprobs"] = True
+    if request.logprobs:
+        body["top_logprobs"] = request.logprobs
+
+
+def _end_user(body: JSONObject, request: ChatRequest, quirks: frozenset[str], losses: Losses) -> None:
+    user = own(request.extras).get("_user")
+    if isinstance(user, str) and q.USER_ID_FIELD not in quirks:
+        body["user"] = user
+    user_id = request.user_id
+    if user_id is None or (user_id == user and "user" in body):
+        return
+    if len(user_id) > END_USER_CHARS_MAX:
+        user_id = hashlib.sha256(user_id.encode("utf-8", "surrogatepass")).hexdigest()
+        losses.approximated("user_id", "hashed because of its length")
+    if q.USER_ID_FIELD in quirks:
+        body["user_id"] = user_id
+    elif q.USER_FIELD in quirks:
+        body["user"] = user_id
+    else:
+        body["safety_identifier"] = user_id
+
+
+#: Anthropic's words for OpenAI's tiers.
+_TIERS: Final = {"standard_only": "default"}
+
+
+def _further(body: JSONObject, request: ChatRequest, quirks: frozenset[str], losses: Losses) -> None:
+    if request.metadata is not None:
+        if q.NO_METADATA in quirks or not request.store:
+            losses.dropped("metadata", "kept only with store")
+        else:
+            body["metadata"] = request.metadata
+    if request.store is not None:
+        if q.NO_STORE not in quirks:
+            body["store"] = request.store
+        elif request.store:
+            losses.dropped("store")
+    for name, value, without in (
+        ("service_tier", _TIERS.get(request.service_tier or "", request.service_tier), q.NO_SERVICE_TIER),
+        ("verbosity", request.verbosity, q.NO_VERBOSITY),
+        ("prompt_cache_key", request.prompt_cache_key, q.NO_PROMPT_CACHE_KEY),
+    ):
+        if value is None:
+            continue
+        if without in quirks:
+            losses.dropped(name)
+        else:
+            body[name] = value
+
+
+def _stream(body: JSONObject, request: ChatRequest, quirks: frozenset[str]) -> None:
+    """Usage is always asked for: it is what the request costs."""
+    if not request.stream:
+        return
+    body["stream"] = True
+    if q.NO_STREAM_OPTIONS in quirks:
+        return
+    spelt = own(request.extras).get("_stream_options")
+    options: JSONObject = dict(spelt) if isinstance(spelt, dict) else {}
+    options["include_usage"] = True
+    body["stream_options"] = options

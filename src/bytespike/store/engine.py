@@ -1,0 +1,144 @@
+"""The connection to the database, and its schema brought up to date.
+
+SQLite here is one file in WAL mode: readers never wait, writers queue for one write lock. A transaction that starts as
+a reader and turns into a writer may find that somebody wrote in between, and SQLite then fails it at once, whatever the
+timeout. So every transaction of `engine.begin()` and `engine.connect()` takes the write lock when it begins
+(`BEGIN IMMEDIATE`), and waits up to `BUSY_TIMEOUT_MS` for it. Code that only reads says so with `reading(engine)` and
+takes no lock.
+
+PostgreSQL needs none of this: there `reading` is a plain connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+#: How long a SQLite writer waits for the write lock before it fails.
+BUSY_TIMEOUT_MS = 10_000
+#: Connections kept open, and how many more may be opened under load.
+POOL_SIZE = 5
+POOL_OVERFLOW = 10
+#: How long a caller waits for a connection of the pool, seconds.
+POOL_TIMEOUT_S = 10.0
+
+_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+}
+_READ_ONLY = "bytespike_read_only"
+_MIGRATIONS = Path(__file__).parent / "migrations"
+#: An arbitrary number that only migrations lock.
+_MIGRATION_LOCK = 7_302_118_446
+
+
+class WrongDatabaseURL(ValueError):
+    """The URL cannot be read, or names a database that is not supported. The message never holds the password."""
+
+
+def parse_url(url: str) -> URL:
+    """`sqlite:///path`, `postgresql://user:password@host/name`, with the driver filled in. Raises `WrongDatabaseURL`."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise WrongDatabaseURL("not a database URL; expected sqlite:///path or postgresql://…") from None
+    driver = _DRIVERS.get(parsed.drivername)
+    if driver is None:
+        raise WrongDatabaseURL(f"{parsed.drivername!r} is not supported; expected sqlite or postgresql")
+    return parsed.set(drivername=driver)
+
+
+def create_engine(url: str) -> AsyncEngine:
+    """A pool of connections. Nothing is opened yet. Raises `WrongDatabaseURL`.
+
+    Close it with `await engine.dispose()`: SQLite's connections own threads.
+    """
+    parsed = parse_url(url)
+    if parsed.drivername == "sqlite+aiosqlite":
+        in_memory = parsed.database in (None, "", ":memory:")
+        # One shared connection is the whole of an in-memory database: it takes no pool sizes.
+        engine = (
+            create_async_engine(parsed)
+            if in_memory
+            else create_async_engine(
+                parsed, pool_size=POOL_SIZE, max_overflow=POOL_OVERFLOW, pool_timeout=POOL_TIMEOUT_S
+            )
+        )
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        return engine
+    try:
+        return create_async_engine(
+            parsed,
+            pool_size=POOL_SIZE,
+            max_overflow=POOL_OVERFLOW,
+            pool_timeout=POOL_TIMEOUT_S,
+            pool_pre_ping=True,
+        )
+    except ModuleNotFoundError as error:
+        raise WrongDatabaseURL(f"PostgreSQL needs the package {error.name}, which is not installed") from None
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    # The driver must not start transactions of its own: `_begin_sqlite` does.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout = {BUSY_TIMEOUT_MS}",
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+        "foreign_keys = ON",
+        "temp_store = MEMORY",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    read_only = connection.get_execution_options().get(_READ_ONLY, False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+@asynccontextmanager
+async def reading(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection]:
+    """A connection that sees one snapshot and writes nothing. On SQLite it does not wait for writers."""
+    async with engine.connect() as plain:
+        connection = await plain.execution_options(**{_READ_ONLY: True})
+        yield connection
+
+
+async def migrate(engine: AsyncEngine) -> None:
+    """Bring the schema to the newest version, in one transaction; does nothing where it is there already.
+
+    Safe to call from several processes at once: the first one migrates, the others wait and find it done.
+    """
+    async with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": _MIGRATION_LOCK})
+        await connection.run_sync(_upgrade)
+
+
+def migration_config(connection: Connection) -> Config:
+    """Alembic's configuration for our migrations, working on an open connection."""
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _upgrade(connection: Connection) -> None:
+    command.upgrade(migration_config(connection), "head")

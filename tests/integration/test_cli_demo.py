@@ -1,0 +1,196 @@
+"""`bytespike demo`, which is what `make run` calls, as a person uses it: read what it prints, paste the calls."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from bytespike.cli.simulator_process import SimulatorProcess
+from tests.support.command_line import CommandLine
+
+KEPT = {name: value for name, value in os.environ.items() if not name.startswith("BYTESPIKE_")}
+
+
+@contextmanager
+def demo(folder: Path, *words: str) -> Generator[tuple[subprocess.Popen[str], str]]:
+    """The process, and what it printed once it listened."""
+    with (folder.parent / "log").open("a") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bytespike.cli.main", "demo", *words],
+            env={**KEPT, "DATA_DIR": str(folder), "PORT": "0"},
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    try:
+        assert process.stdout is not None
+        end = "}\n" if "--json" in words else "Ctrl-C stops it; the next run keeps everything.\n"
+        printed = ""
+        for line in process.stdout:
+            printed += line
+            if line == end:
+                break
+        yield process, printed
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(20)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def paste(call: str) -> dict[str, Any]:
+    done = subprocess.run(["sh", "-c", call], capture_output=True, text=True, timeout=30, check=True)
+    return json.loads(done.stdout)
+
+
+def children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.slow
+def test_the_first_run_prints_calls_that_work_and_the_next_keeps_everything(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with demo(folder, "--json") as (process, printed):
+        first = json.loads(printed)
+        assert first["upstream"] == "simulator"
+        assert first["balance"] == "100.00"
+        message = paste(first["curl"]["anthropic_messages"])
+        assert message["type"] == "message"
+        assert "simulator" in message["content"][0]["text"]
+        completion = paste(first["curl"]["openai_chat"])
+        assert "simulator" in completion["choices"][0]["message"]["content"]
+        assert stat.S_IMODE((folder / "admin-password").stat().st_mode) == 0o600
+        assert (folder / "admin-password").read_text().strip() == first["admin"]["password"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    with demo(folder, "--json") as (process, printed):
+        second = json.loads(printed)
+        assert (second["key"], second["admin"]) == (first["key"], first["admin"])
+        # Both calls were billed, and the wallet was not funded again.
+        assert 99 < float(second["balance"]) < 100
+        assert paste(second["curl"]["anthropic_messages"])["type"] == "message"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+
+
+@pytest.mark.slow
+def test_what_people_read_has_the_same_in_it(tmp_path: Path) -> None:
+    with demo(tmp_path / "data") as (_, printed):
+        password = (tmp_path / "data" / "admin-password").read_text().strip()
+        assert f"password      {password}" in printed
+        assert "first key     sk-byts-" in printed
+        assert "no answer comes from a real model" in printed
+        calls = [part for part in printed.split("\n\n") if part.strip().startswith("curl")]
+        assert len(calls) == 2
+        assert "content" in paste(calls[0])
+        assert "choices" in paste(calls[1])
+
+
+@pytest.mark.slow
+def test_a_running_gateway_takes_in_what_a_command_changes_within_a_second(tmp_path: Path) -> None:
+    cli = CommandLine(tmp_path / "data")
+    with demo(tmp_path / "data", "--json") as (_, printed):
+        started = json.loads(printed)
+        key = cli.answer("keys", "create", "--name", "second", "--user", "admin@localhost")
+        with httpx2.Client(base_url=started["base_url"], headers={"x-api-key": key["key"]}) as client:
+
+            def status() -> int:
+                return client.get("/v1/models").status_code
+
+            def balance() -> str:
+                return client.get("/v1/balance").json()["balance"]
+
+            assert status() == 200
+            assert balance() == "100.00"
+            cli.answer("wallet", "topup", "1", "--user", "admin@localhost")
+            assert eventually(lambda: balance() == "101.00", 1)
+            cli.answer("keys", "update", key["id"], "--status", "disabled")
+            assert eventually(lambda: status() == 401, 1)
+            cli.answer("keys", "update", key["id"], "--status", "active")
+            assert eventually(lambda: status() == 200, 1)
+            for channel in ("simulator-openai", "simulator-anthropic"):
+                cli.answer("channels", "disable", channel)
+            assert eventually(lambda: client.get("/v1/models").json()["data"] == [], 1)
+            rotated = cli.answer("keys", "rotate", key["id"])
+            assert eventually(lambda: status() == 401, 1)
+            client.headers["x-api-key"] = rotated["key"]
+            assert eventually(lambda: status() == 200, 1)
+            cli.answer("keys", "revoke", key["id"])
+            assert eventually(lambda: status() == 401, 1)
+        with httpx2.Client(base_url=started["base_url"]) as browser:
+            login = {"email": started["admin"]["email"], "password": started["admin"]["password"]}
+            assert browser.post("/api/v1/auth/login", json=login).status_code == 200
+            assert browser.get("/api/v1/me/account").json()["balance"] == "101.00"
+
+
+@pytest.mark.slow
+def test_the_simulator_dies_with_a_killed_parent(tmp_path: Path) -> None:
+    with demo(tmp_path / "data", "--json") as (process, _):
+        (child,) = children(process.pid)
+        process.kill()
+        assert eventually(lambda: not alive(child))
+
+
+@pytest.mark.slow
+def test_a_simulator_that_dies_is_started_again_on_its_port() -> None:
+    with SimulatorProcess() as simulator:
+        first = simulator.pid
+        os.kill(first, signal.SIGKILL)
+        assert eventually(lambda: simulator.pid != first)
+
+        def answers() -> bool:
+            try:
+                return httpx2.get(simulator.base_url + "/v1/models", timeout=2).status_code < 500
+            except httpx2.HTTPError:
+                return False
+
+        assert eventually(answers)
+        last = simulator.pid
+    assert not alive(last)
+
+
+@pytest.mark.slow
+def test_the_simulator_runs_alone(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bytespike.cli.main", "simulator", "--port", "0", "--json"],
+        env=KEPT,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        base_url = json.loads(process.stdout.readline())["base_url"]
+        assert httpx2.get(base_url + "/v1/models", headers={"authorization": "Bearer any"}).status_code == 200
+    finally:
+        process.terminate()
+        process.wait(20)
+        if process.stdout is not None:
+            process.stdout.close()

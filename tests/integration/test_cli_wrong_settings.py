@@ -1,0 +1,69 @@
+"""A wrong setting stops the boot, by name: as a process sees it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+KEPT = {name: value for name, value in os.environ.items() if not name.startswith("BYTESPIKE_")}
+
+
+def bytespike(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bytespike.cli.main", *words],
+        env={**KEPT, "DATA_DIR": str(folder), "PORT": "0", **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_serve_stops_with_every_problem_on_a_line_of_its_own_and_nothing_made(tmp_path: Path) -> None:
+    done = bytespike(
+        *(tmp_path / "data", "serve", "--log-level", "loud"),
+        PORT="eighty",
+        BYTESPIKE_MASTER_KEY="hunter2",
+        BYTESPIKE_DATABASE_ULR="sqlite:///x",
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert sorted(done.stderr.splitlines()) == [
+        "bytespike: --log-level: 'loud' is not acceptable; expected debug, info, warning or error",
+        "bytespike: BYTESPIKE_DATABASE_ULR: not a setting; did you mean BYTESPIKE_DATABASE_URL?",
+        "bytespike: BYTESPIKE_MASTER_KEY: the value (hidden) is not acceptable; expected 32 bytes in base64 or "
+        "hexadecimal",
+        "bytespike: PORT: 'eighty' is not acceptable; expected an integer from 0 to 65535",
+    ]
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.slow
+def test_a_master_key_that_others_may_read_stops_the_boot(tmp_path: Path) -> None:
+    assert bytespike(tmp_path, "init").returncode == 0
+    (tmp_path / "master.key").chmod(0o644)
+    done = bytespike(tmp_path, "serve")
+    assert done.returncode == 1
+    assert "chmod 600" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_another_master_key_stops_the_boot(tmp_path: Path) -> None:
+    assert bytespike(tmp_path, "init").returncode == 0
+    done = bytespike(tmp_path, "keys", "list", BYTESPIKE_MASTER_KEY="ab" * 32)
+    assert done.returncode == 1
+    assert "master key is not the one" in done.stderr
+    assert "ab" * 32 not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_wrong_command_is_a_usage_error(tmp_path: Path) -> None:
+    for words in (("keys", "lst"), ("keys", "list", "--colour"), ("keys", "create")):
+        done = bytespike(tmp_path, *words)
+        assert done.returncode == 2
+        assert done.stdout == ""
+        assert done.stderr

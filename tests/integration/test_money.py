@@ -1,0 +1,196 @@
+"""The wallet, the quota and the windows, through the running gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from tests.support.gateway import CLAUDE, GPT, Answer, RunningGateway
+from tests.support.raw_http import ask_many
+
+
+def body_of(model: str, directive: str = "tokens=20 delay=1", max_tokens: int = 20, **more) -> bytes:
+    return json.dumps(
+        {
+            "model": model,
+            "max_tokens": max_tokens,
+            "messages": [{"role": "user", "content": f"[[sim: {directive}]]"}],
+            **more,
+        }
+    ).encode()
+
+
+def estimate(gateway: RunningGateway, path: str, body: bytes, key: str | None = None) -> int:
+    answer = gateway.post(
+        path, body, headers={"x-api-key": key or gateway.key, "x-bytespike-dry-run": "true"}
+    )
+    assert answer.status == 200
+    return gateway.micro(answer.headers["x-estimated-credits"])
+
+
+@pytest.mark.parametrize(("path", "model"), [("/v1/messages", CLAUDE), ("/v1/chat/completions", CLAUDE)])
+def test_200_at_once_on_money_for_50_gives_50(gateway: RunningGateway, path, model):
+    body = body_of(model)
+    each = estimate(gateway, path, body)
+    user = gateway.new_user(balance=50 * each, concurrency=1000)
+    key = gateway.new_key(user_id=user)
+    answers: list[Answer] = asyncio.run(
+        ask_many(gateway.host, gateway.port, path, body, {"x-api-key": key}, count=200)
+    )
+    good = [answer for answer in answers if answer.status == 200]
+    refused = [answer for answer in answers if answer.status == 402]
+    assert (len(good), len(refused)) == (50, 150)
+    assert all(
+        b"insufficient_balance" in answer.body or b"billing_error" in answer.body for answer in refused
+    )
+    gateway.settled()
+    receipts = [gateway.receipt(answer.headers["request-id"]) for answer in good]
+    spent = sum(receipt["credits"] for receipt in receipts)
+    for receipt in receipts:
+        assert receipt["credits"] == gateway.price_of(
+            model, input=receipt["input_tokens"], output=receipt["output_tokens"]
+        )
+    assert gateway.balance(user) == 50 * each - spent
+    assert gateway.ledger_sum(user) == gateway.balance(user)
+
+
+@pytest.mark.parametrize("cap", ["quota", "limit_5h", "limit_1d", "limit_7d"])
+def test_200_at_once_on_a_key_with_a_cap_for_50_gives_50(gateway: RunningGateway, cap):
+    body = body_of(CLAUDE)
+    each = estimate(gateway, "/v1/messages", body)
+    user = gateway.new_user(balance=1000 * each, concurrency=1000)
+    key = gateway.new_key(user_id=user, **{cap: 50 * each})
+    answers = asyncio.run(
+        ask_many(gateway.host, gateway.port, "/v1/messages", body, {"x-api-key": key}, count=200)
+    )
+    statuses = [answer.status for answer in answers]
+    assert statuses.count(200) == 50
+    assert statuses.count(402 if cap == "quota" else 429) == 150
+    if cap != "quota":
+        limited = next(answer for answer in answers if answer.status == 429)
+        assert int(limited.headers["retry-after"]) >= 1
+        assert "x-ratelimit-reset" in limited.headers
+
+
+def test_accounting_headers_are_on_success_and_failure_streamed_and_not(gateway: RunningGateway):
+    user = gateway.new_user(balance=5_000_000)
+    key = gateway.new_key(user_id=user, quota=2_000_000, limit_5h=1_000_000, limit_7d=1_500_000)
+    headers = {"x-api-key": key}
+    for body in (
+        body_of(CLAUDE, "tokens=5"),
+        body_of(CLAUDE, "tokens=5", stream=True),
+        b'{"model": "nothing"}',
+    ):
+        answer = gateway.post("/v1/messages", body, headers=headers)
+        assert answer.headers["x-ratelimit-limit"] == "1.00"
+        assert 0 < gateway.micro(answer.headers["x-ratelimit-remaining"]) <= 1_000_000
+        assert int(answer.headers["x-ratelimit-reset"]) > 0
+        assert 0 < gateway.micro(answer.headers["x-quota-remaining-credits"]) <= 2_000_000
+        assert answer.headers["request-id"] == answer.headers["x-request-id"]
+        assert ("x-estimated-credits" in answer.headers) == (answer.status == 200)
+        assert "x-org-quota-remaining-credits" not in answer.headers
+
+
+def test_a_key_without_a_quota_shows_its_wallet_and_one_without_windows_no_window(gateway: RunningGateway):
+    user = gateway.new_user(balance=5_000_000)
+    key = gateway.new_key(user_id=user)
+    answer = gateway.post("/v1/messages", body_of(CLAUDE, "tokens=5"), headers={"x-api-key": key})
+    assert "x-ratelimit-limit" not in answer.headers
+    assert 4_000_000 < gateway.micro(answer.headers["x-quota-remaining-credits"]) <= 5_000_000
+
+
+def test_a_dry_run_calls_nobody_and_costs_nothing(gateway: RunningGateway):
+    gateway.forget_upstream_requests()
+    gateway.settled()
+    before, rows = gateway.balance(), gateway.usage_rows()
+    assert estimate(gateway, "/v1/messages", body_of(CLAUDE)) > 0
+    gateway.settled()
+    assert gateway.balance() == before
+    assert gateway.usage_rows() == rows
+    assert gateway.upstream_requests() == []
+
+
+def test_cached_tokens_are_billed_once_at_their_own_rates_whichever_dialect_asked(gateway: RunningGateway):
+    for path in ("/v1/messages", "/v1/chat/completions"):
+        answer = gateway.post(path, body_of(CLAUDE, "tokens=5 cache_read=1000 cache_write=500"))
+        receipt = gateway.receipt(answer.headers["request-id"])
+        assert receipt["cache_read_tokens"] == 1000
+        assert receipt["cache_write_5m_tokens"] == 500
+        assert receipt["credits"] == gateway.price_of(
+            CLAUDE,
+            input=receipt["input_tokens"],
+            output=receipt["output_tokens"],
+            cache_read=1000,
+            cache_write_5m=500,
+        )
+        usage = json.loads(answer.body)["usage"]
+        if path == "/v1/messages":
+            assert usage["cache_read_input_tokens"] == 1000
+            assert usage["input_tokens"] == receipt["input_tokens"]
+        else:
+            assert usage["prompt_tokens"] == receipt["input_tokens"] + 1500
+            assert usage["prompt_tokens_details"]["cached_tokens"] == 1000
+
+
+def test_a_groups_multiplier_multiplies(gateway: RunningGateway):
+    key = gateway.new_key(multiplier_ppm=1_500_000)
+    answer = gateway.post("/v1/messages", body_of(CLAUDE, "tokens=5"), headers={"x-api-key": key})
+    receipt = gateway.receipt(answer.headers["request-id"])
+    assert receipt["credits"] == gateway.price_of(
+        CLAUDE, input=receipt["input_tokens"], output=receipt["output_tokens"], multiplier_ppm=1_500_000
+    )
+
+
+def test_concurrency_is_capped_per_account_across_its_keys(gateway: RunningGateway):
+    user = gateway.new_user(balance=10_000_000, concurrency=5)
+    keys = [gateway.new_key(user_id=user) for _ in range(2)]
+    body = body_of(CLAUDE, "tokens=5 delay=1")
+
+    async def both() -> list[Answer]:
+        halves = await asyncio.gather(
+            *(
+                ask_many(gateway.host, gateway.port, "/v1/messages", body, {"x-api-key": key}, 10)
+                for key in keys
+            )
+        )
+        return [answer for half in halves for answer in half]
+
+    answers = asyncio.run(both())
+    statuses = [answer.status for answer in answers]
+    assert statuses.count(200) == 5
+    assert statuses.count(429) == 15
+    limited = next(answer for answer in answers if answer.status == 429)
+    assert limited.headers["retry-after"] == "1"
+
+
+def test_a_topup_and_a_revocation_take_effect_within_a_second(gateway: RunningGateway):
+    user = gateway.new_user(balance=0)
+    key = gateway.new_key(user_id=user)
+    body = body_of(CLAUDE, "tokens=5")
+    assert gateway.post("/v1/messages", body, headers={"x-api-key": key}).status == 402
+    gateway.topup(user, 1_000_000)
+    gateway.until(
+        lambda: gateway.post("/v1/messages", body, headers={"x-api-key": key}).status == 200, seconds=1.5
+    )
+    gateway.revoke(key)
+    gateway.until(
+        lambda: gateway.post("/v1/messages", body, headers={"x-api-key": key}).status == 401, seconds=1.5
+    )
+
+
+def test_usage_and_balance_are_free_and_agree_with_the_ledger(gateway: RunningGateway):
+    user = gateway.new_user(balance=1_000_000)
+    key = gateway.new_key(user_id=user)
+    headers = {"x-api-key": key}
+    done = gateway.post("/v1/messages", body_of(GPT, "tokens=5"), headers=headers)
+    receipt = gateway.receipt(done.headers["request-id"])
+    page = json.loads(gateway.request("GET", "/v1/usage", headers=headers).body)
+    assert page["total"] == 1
+    row = page["items"][0]
+    assert row["request_id"] == done.headers["request-id"]
+    assert gateway.micro(row["credits"]) == receipt["credits"]
+    assert row["input_tokens"] == receipt["input_tokens"]
+    balance = json.loads(gateway.request("GET", "/v1/balance", headers=headers).body)
+    assert gateway.micro(balance["balance"]) == 1_000_000 - receipt["credits"]

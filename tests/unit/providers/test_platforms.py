@@ -1,0 +1,134 @@
+"""Platforms are rows of data: every row is whole, sourced, and speaks dialects that exist."""
+
+from __future__ import annotations
+
+import pytest
+
+from bytespike.catalog.load import load_models
+from bytespike.providers.platforms import DIALECTS, PLATFORMS, read_platforms
+from bytespike.wire.address import parse_url
+from bytespike.wire.headers import render_headers
+
+ROWS = [
+    (name, dialect, surface)
+    for name, platform in PLATFORMS.items()
+    for dialect, surface in platform.surfaces.items()
+]
+EACH_ROW = pytest.mark.parametrize(
+    ("name", "dialect", "surface"), ROWS, ids=[f"{name}-{dialect}" for name, dialect, _ in ROWS]
+)
+
+# name, dialect, what its own documentation says a request goes to, and how the credential travels.
+KNOWN = [
+    ("anthropic", "anthropic_messages", "https://api.anthropic.com/v1/messages", "x-api-key"),
+    ("openai", "openai_chat", "https://api.openai.com/v1/chat/completions", "bearer"),
+    (
+        "gemini",
+        "openai_chat",
+        "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions",
+        "bearer",
+    ),
+    ("deepseek", "openai_chat", "https://api.deepseek.com/chat/completions", "bearer"),
+    ("deepseek", "anthropic_messages", "https://api.deepseek.com/anthropic/v1/messages", "x-api-key"),
+    ("moonshot", "openai_chat", "https://api.moonshot.ai/v1/chat/completions", "bearer"),
+    ("moonshot", "anthropic_messages", "https://api.moonshot.ai/anthropic/v1/messages", "bearer"),
+    ("zhipu", "openai_chat", "https://open.bigmodel.cn/api/paas/v4/chat/completions", "bearer"),
+    ("zhipu", "anthropic_messages", "https://open.bigmodel.cn/api/anthropic/v1/messages", "bearer"),
+    ("minimax", "openai_chat", "https://api.minimax.io/v1/chat/completions", "bearer"),
+    ("minimax", "anthropic_messages", "https://api.minimax.io/anthropic/v1/messages", "x-api-key"),
+    ("volcengine", "openai_chat", "https://ark.cn-beijing.volces.com/api/v3/chat/completions", "bearer"),
+    ("openrouter", "openai_chat", "https://openrouter.ai/api/v1/chat/completions", "bearer"),
+    ("openrouter", "anthropic_messages", "https://openrouter.ai/api/v1/messages", "bearer"),
+]
+
+
+def test_every_platform_is_there() -> None:
+    assert set(PLATFORMS) == {
+        "anthropic",
+        "openai",
+        "gemini",
+        "deepseek",
+        "moonshot",
+        "zhipu",
+        "minimax",
+        "volcengine",
+        "openrouter",
+        "openai_compatible",
+        "anthropic_compatible",
+        "simulator",
+    }
+
+
+@pytest.mark.parametrize(("name", "dialect", "url", "auth"), KNOWN)
+def test_requests_go_where_the_vendor_says(name: str, dialect: str, url: str, auth: str) -> None:
+    surface = PLATFORMS[name].surfaces[dialect]
+    assert surface.base_url + surface.path == url
+    assert surface.auth == auth
+
+
+@EACH_ROW
+def test_a_row_is_whole_and_names_its_source(name, dialect, surface) -> None:
+    assert dialect in DIALECTS
+    assert surface.source
+    assert surface.path.startswith("/")
+    for url in (surface.base_url, *surface.regions.values()):
+        if url:
+            parse_url(url)
+            assert not url.endswith("/")
+            assert url.startswith("https://")
+    pairs = [*surface.headers.items(), *surface.default_headers.items()]
+    render_headers([(name.encode(), value.encode()) for name, value in pairs])
+
+
+@EACH_ROW
+def test_an_anthropic_surface_says_its_wire_version_by_default(name, dialect, surface) -> None:
+    version = surface.default_headers.get("anthropic-version")
+    assert version == ("2023-06-01" if dialect == "anthropic_messages" else None)
+
+
+def test_only_surfaces_without_a_base_url_are_those_that_channels_point_somewhere() -> None:
+    assert {name for name, _, surface in ROWS if not surface.base_url} == {
+        "openai_compatible",
+        "anthropic_compatible",
+        "simulator",
+    }
+
+
+def test_a_platforms_regions_are_the_same_for_all_its_dialects() -> None:
+    """Else a key of one region would be sent to another one's host."""
+    for platform in PLATFORMS.values():
+        assert len({frozenset(surface.regions) for surface in platform.surfaces.values()}) == 1, platform.name
+
+
+def test_every_model_of_the_catalog_has_a_platform() -> None:
+    assert {model.platform for model in load_models()} <= set(PLATFORMS)
+
+
+@pytest.mark.parametrize("name", sorted(set(PLATFORMS) - {"openai", "simulator", "anthropic"}))
+def test_what_is_openais_own_is_sent_to_openai_alone(name: str) -> None:
+    quirks = PLATFORMS[name].surfaces["openai_chat"].quirks
+    assert {"no_store", "no_metadata", "no_service_tier", "no_custom_tools", "no_allowed_tools"} <= quirks
+
+
+def test_openai_and_its_stand_in_have_no_quirks() -> None:
+    assert PLATFORMS["openai"].surfaces["openai_chat"].quirks == frozenset()
+    assert PLATFORMS["simulator"].surfaces["openai_chat"].quirks == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[x]\nvendor = "X"', "surfaces"),
+        (
+            '[x]\nvendor = "X"\n[x.surfaces.smtp]\npath = "/"\nauth = "bearer"\nsource = "s"',
+            "unknown dialect smtp",
+        ),
+        ('[x]\nvendor = "X"\n[x.surfaces.openai_chat]\npath = "/"\nauth = "basic"\nsource = "s"', "basic"),
+        ('[x]\nvendor = "X"\n[x.surfaces.openai_chat]\npath = "/"\nauth = "bearer"', "source"),
+        ('[x]\nvendor = "X"\ncolour = "red"\n[x.surfaces]', "colour"),
+    ],
+)
+def test_a_wrong_row_is_named(text: str, told: str) -> None:
+    with pytest.raises(ValueError, match="x: ") as caught:
+        read_platforms(text)
+    assert told in str(caught.value)
