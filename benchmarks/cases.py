@@ -103,11 +103,12 @@ def open_streams(events: int) -> Work:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Effort:
-    """How long things take. Rounds alternate between nginx and the measured server. `burst_streams` are for the latter,
-    `floor_streams` for nginx, which needs many to be seen at all. `left_out`: cases for a longer run."""
+    """How long things take. Rounds alternate between nginx and the measured server. `seconds` and `burst_streams` are for
+    the latter, `floor_seconds` and `floor_streams` for nginx, which needs many streams to be seen at all. `left_out`: cases for a longer run."""
 
     rounds: int
     seconds: int
+    floor_seconds: int
     warm_seconds: int
     burst_streams: int
     floor_streams: int
@@ -120,8 +121,9 @@ class Effort:
 FULL = Effort(
     rounds=3,
     seconds=3,
+    floor_seconds=2,
     warm_seconds=1,
-    burst_streams=1000,
+    burst_streams=600,
     floor_streams=1000,
     open_streams=5000,
     open_events=20,
@@ -130,6 +132,7 @@ FULL = Effort(
 QUICK = Effort(
     rounds=1,
     seconds=1,
+    floor_seconds=1,
     warm_seconds=1,
     burst_streams=300,
     floor_streams=500,
@@ -148,6 +151,7 @@ QUICK = Effort(
 PEERS = Effort(
     rounds=2,
     seconds=3,
+    floor_seconds=1,
     warm_seconds=3,
     burst_streams=32,
     floor_streams=1000,

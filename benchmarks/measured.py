@@ -32,7 +32,7 @@ PEER_CASES = (
 
 def names() -> list[str]:
     """Every case, in the order in which they are measured."""
-    return [_IDLE, *_WHOLE, *_STREAMS, _LATENCY, _OPEN, _AFTER]
+    return [_IDLE, *_WHOLE, *_STREAMS, _LATENCY, _AFTER, _OPEN]
 
 
 def chosen(only: Sequence[str], effort: Effort) -> list[str]:
@@ -88,13 +88,14 @@ def measure(
 def _steps(run: Run, idle: Sequence[Figure]) -> dict[str, Callable[[], list[Figure]]]:
     whole = {name: (lambda case=case: [measure_whole(run, case)]) for name, case in _WHOLE.items()}
     streams = {name: (lambda case=case: [measure_stream(run, case)]) for name, case in _STREAMS.items()}
+    answered = run.loader.tallies[run.subject.port].answered
     return {
         _IDLE: lambda: [measure_idle(run.subject)],
         **whole,
         **streams,
         _LATENCY: lambda: measure_latency(run),
+        _AFTER: lambda: [measure_after(run.subject, idle, answered)],
         _OPEN: lambda: measure_open_streams(run),
-        _AFTER: lambda: [measure_after(run.subject, idle)],
     }
 
 

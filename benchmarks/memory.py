@@ -34,8 +34,11 @@ def measure_idle(subject: Subject) -> Figure:
     )
 
 
-def measure_after(subject: Subject, idle: Sequence[Figure]) -> Figure:
-    """PSS after all the load of this run, beside what it was before. Told, not judged: caches fill, once."""
+def measure_after(subject: Subject, idle: Sequence[Figure], answered: int) -> Figure:
+    """PSS after the load of this run, which was `answered` requests, beside what it was before.
+
+    Told, not judged: caches fill, once.
+    """
     settle(subject)
     memory = procfs.memory(subject.process.pid)
     return Figure(

@@ -47,14 +47,11 @@ def measure_whole(run: Run, case: WholeCase) -> Figure:
     targets = {subject.name: target_of(run, subject, case.work) for subject in (run.floor, run.subject)}
 
     def sample(subject: Subject) -> Sample:
-        return run.loader.whole(
-            subject, targets[subject.name], connections=case.connections, seconds=run.effort.seconds
-        )
+        seconds = run.effort.floor_seconds if subject is run.floor else run.effort.seconds
+        return run.loader.whole(subject, targets[subject.name], connections=case.connections, seconds=seconds)
 
-    for subject in (run.floor, run.subject):
-        run.loader.whole(
-            subject, targets[subject.name], connections=case.connections, seconds=run.effort.warm_seconds
-        )
+    for subject, seconds in ((run.floor, 1), (run.subject, run.effort.warm_seconds)):
+        run.loader.whole(subject, targets[subject.name], connections=case.connections, seconds=seconds)
     floor, measured = _alternate(run, sample)
     floor_us = statistics.median(one.cpu_us for one in floor)
     cpu_us = statistics.median(one.cpu_us for one in measured)

@@ -152,7 +152,7 @@ class Driver:
         #: How many bytes may be the beginning of a mark that ends in the next read; 0 when none is looked for.
         self.tail = _STAMP_BYTES - 1 if order.stamped else max(0, len(self._mark) - 1)
         self.reads = 0
-        self._events = 0
+        self.events = 0
         self._failure = ""
         self._first_ms: list[float] = []
         self._last_ms: list[float] = []
@@ -185,7 +185,7 @@ class Driver:
         return Counts(
             completed=len(self._last_ms),
             failure=self._failure,
-            events=self._events,
+            events=self.events,
             reads=self.reads,
             seconds=seconds,
             first=spread(self._first_ms),
@@ -225,11 +225,11 @@ class Driver:
     def look(self, data: bytes) -> None:
         """Counts the events in a piece of a body."""
         if not self._order.stamped:
-            self._events += data.count(self._mark)
+            self.events += data.count(self._mark)
             return
         now = time.monotonic_ns()
         stamps = _STAMPED.findall(data)
-        self._events += len(stamps)
+        self.events += len(stamps)
         self._delays_ms.extend((now - int(stamp)) / 1e6 for stamp in stamps)
 
     def opened(self, after_ms: float) -> None:

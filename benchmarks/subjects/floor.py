@@ -28,6 +28,10 @@ class Floor:
         )
 
     @property
+    def port(self) -> int:
+        return self._server.port
+
+    @property
     def process(self) -> subprocess.Popen[bytes]:
         return self._server.process
 
@@ -38,4 +42,4 @@ class Floor:
             ("x-api-key", "sk-bench"),
             ("accept", "application/json"),
         )
-        return Target(self._server.port, work.manner.prefix + PATHS[work.client], headers, body)
+        return Target(self.port, work.manner.prefix + PATHS[work.client], headers, body)

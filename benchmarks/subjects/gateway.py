@@ -62,7 +62,7 @@ class Gateway:
         """Raises NotMeasured."""
         self._root = bench.processes.root
         self.port = free_port()
-        self._models = _assign(works)
+        self._models = assign(works)
         self._environment = {
             "PATH": os.environ.get("PATH", ""),
             "HOME": str(bench.processes.work),
@@ -148,7 +148,7 @@ class Gateway:
         return msgspec.json.decode(done.stdout)
 
 
-def _assign(works: Iterable[Work]) -> dict[tuple[Dialect, Manner], str]:
+def assign(works: Iterable[Work]) -> dict[tuple[Dialect, Manner], str]:
     """A model for every upstream and manner. The long prompts' manner comes first."""
     ordered = sorted(works, key=lambda work: work.prompt != "agent")
     models: dict[tuple[Dialect, Manner], str] = {}

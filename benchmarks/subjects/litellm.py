@@ -38,7 +38,7 @@ class LiteLLM:
         """Raises NotMeasured."""
         python = _install(folder / "litellm")
         self.version = pinned("litellm")
-        self._port = free_port()
+        self.port = free_port()
         config = bench.processes.work / "litellm.yaml"
         # JSON is YAML too.
         config.write_bytes(msgspec.json.encode(_config(bench, works)))
@@ -49,21 +49,21 @@ class LiteLLM:
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         }
         command = [str(python.parent / "litellm"), "--config", str(config), "--host", "127.0.0.1"]
-        command += ["--port", str(self._port), "--num_workers", "1"]
+        command += ["--port", str(self.port), "--num_workers", "1"]
         self._process = bench.processes.start("litellm", command, bench.cores.measured, environment)
-        bench.processes.ready("litellm", self._process, self._port, _START_SECONDS_MAX)
+        bench.processes.ready("litellm", self._process, self.port, _START_SECONDS_MAX)
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
         return self._process
 
     def target(self, work: Work) -> Target:
-        body = prompts.body(work.client, work.prompt, _model(work), stream=work.manner.stream)
+        body = prompts.body(work.client, work.prompt, model_name(work), stream=work.manner.stream)
         headers = (("content-type", "application/json"), ("authorization", f"Bearer {_KEY}"))
-        return Target(self._port, PATHS[work.client], headers, body)
+        return Target(self.port, PATHS[work.client], headers, body)
 
 
-def _model(work: Work) -> str:
+def model_name(work: Work) -> str:
     """A name per upstream and manner: LiteLLM picks the deployment by it."""
     return f"{MODELS[work.upstream]}{_suffix(work.manner)}"
 
@@ -77,7 +77,7 @@ def _config(bench: Bench, works: Iterable[Work]) -> dict[str, Any]:
     for work in works:
         vendor = "anthropic" if work.upstream == "anthropic" else "openai"
         base = bench.upstreams.base(work)
-        deployments[_model(work)] = {
+        deployments[model_name(work)] = {
             "model": f"{vendor}/{UPSTREAM_MODELS[work.upstream]}",
             "api_base": base if vendor == "anthropic" else f"{base}/v1",
             "api_key": "sk-upstream",

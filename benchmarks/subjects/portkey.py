@@ -38,11 +38,11 @@ class Portkey:
         _install(home)
         self.version = pinned()
         self._upstreams = bench.upstreams
-        self._port = free_port()
+        self.port = free_port()
         script = home / "node_modules" / _PACKAGE / "build" / "start-server.js"
-        command = [node, str(script), f"--port={self._port}", "--headless"]
+        command = [node, str(script), f"--port={self.port}", "--headless"]
         self._process = bench.processes.start("portkey", command, bench.cores.measured)
-        bench.processes.ready("portkey", self._process, self._port)
+        bench.processes.ready("portkey", self._process, self.port)
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -61,7 +61,7 @@ class Portkey:
             ("authorization", "Bearer sk-upstream"),
             ("anthropic-version", "2023-06-01"),
         )
-        return Target(self._port, PATHS[work.client], headers, body)
+        return Target(self.port, PATHS[work.client], headers, body)
 
 
 def pinned() -> str:

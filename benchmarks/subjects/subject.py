@@ -42,6 +42,11 @@ class Subject(Protocol):
     def version(self) -> str: ...
 
     @property
+    def port(self) -> int:
+        """Where it listens, on 127.0.0.1."""
+        ...
+
+    @property
     def headers(self) -> tuple[str, ...]:
         """Headers that every answer must carry, in lower case."""
         ...

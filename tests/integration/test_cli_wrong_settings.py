@@ -1,6 +1,7 @@
 """A wrong setting stops the boot, by name: as a process sees it."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -67,3 +68,14 @@ def test_a_wrong_command_is_a_usage_error(tmp_path: Path) -> None:
         assert done.returncode == 2
         assert done.stdout == ""
         assert done.stderr
+
+
+@pytest.mark.slow
+def test_a_port_that_is_taken_is_told_and_ends_with_1(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = bytespike(tmp_path, "serve", PORT=str(taken.getsockname()[1]))
+    assert done.returncode == 1
+    assert "address already in use" in done.stderr
+    assert "Traceback" not in done.stderr

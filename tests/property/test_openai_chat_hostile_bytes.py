@@ -278,10 +278,10 @@ def test_a_request_is_refused_or_read_and_what_is_read_is_refused_or_written(
 def test_peek_refuses_or_sees_and_what_it_sees_can_be_patched(body: bytes) -> None:
     try:
         seen = DIALECT.peek(body)
+        patched = DIALECT.patch_request(body, seen, Target("another"))
     except InvalidRequest as error:
         assert error.message
         return
-    patched = DIALECT.patch_request(body, seen, Target("another"))
     # What peek skips over it does not check: bad UTF-8 deep inside is the upstream's to refuse.
     assert DIALECT.peek(patched).model == "another"
 

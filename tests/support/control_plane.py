@@ -13,6 +13,7 @@ from bytespike.accounts.control import Control
 from bytespike.accounts.directory import Directory
 from bytespike.accounts.groups import NewGroup
 from bytespike.accounts.keys import MintedKey, NewKey
+from bytespike.accounts.passwords import hash_password
 from bytespike.accounts.secrets import SecretBox
 from bytespike.accounts.users import NewUser
 from bytespike.clock import SystemClock
@@ -52,9 +53,12 @@ class Plane:
             self.control.engine, self.control.box, self.clock, self.default_prices.get, **options
         )
 
-    async def user(self, email: str = "ada@example.com", **fields: str) -> UserRow:
+    async def user(
+        self, email: str = "ada@example.com", password: str | None = None, **fields: str
+    ) -> UserRow:
+        hashed = None if password is None else await hash_password(password)
         async with self.control.writing("test") as write:
-            return await users.create(write, NewUser(email=email, **fields))
+            return await users.create(write, NewUser(email=email, password_hash=hashed, **fields))
 
     async def group(self, name: str = "default", **fields: int | bool) -> GroupRow:
         async with self.control.writing("test") as write:

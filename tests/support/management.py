@@ -13,6 +13,7 @@ from bytespike.accounts import channels, groups, keys, users
 from bytespike.accounts.channels import NewChannel
 from bytespike.accounts.groups import NewGroup
 from bytespike.accounts.keys import MintedKey, NewKey
+from bytespike.accounts.passwords import hash_password
 from bytespike.accounts.users import NewUser
 from bytespike.app import Application, assemble
 from bytespike.http.management.app import create_management_app
@@ -39,8 +40,9 @@ class Managed:
         return {"x-api-key": plaintext or self.key.plaintext}
 
     async def user(self, email: str) -> UserRow:
+        hashed = await hash_password(PASSWORD)
         async with self.application.control.writing("test") as write:
-            return await users.create(write, NewUser(email=email, password=PASSWORD))
+            return await users.create(write, NewUser(email=email, password_hash=hashed))
 
     async def new_key(self, user: UserRow, **fields: object) -> MintedKey:
         async with self.application.control.writing("test") as write:
@@ -53,8 +55,9 @@ async def managed(folder: Path, **given: object) -> AsyncGenerator[Managed]:
     """A gateway without a socket on a fresh database: one user, one group, one channel, one key."""
     settings = load({"data_dir": folder, "change_poll_ms": 20, **given})
     async with assemble(settings) as application:
+        hashed = await hash_password(PASSWORD)
         async with application.control.writing("test") as write:
-            ada = await users.create(write, NewUser(email="ada@example.com", password=PASSWORD))
+            ada = await users.create(write, NewUser(email="ada@example.com", password_hash=hashed))
             group = await groups.create(write, NewGroup(name="default"))
             await channels.create(
                 write,

@@ -18,7 +18,6 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bytespike.accounts.records import TIER_CONCURRENCY, KeyRecord, Routes
@@ -96,9 +95,15 @@ class Directory:
         if task is None:
             task = asyncio.create_task(self._read_key(hash))
             self._loading[hash] = task
-            task.add_done_callback(lambda _: self._loading.pop(hash, None))
+            task.add_done_callback(lambda done: self._loaded(hash, done))
         # Shielded: a caller that gives up must not take the answer from the others that wait for it.
         return await asyncio.shield(task)
+
+    def _loaded(self, hash: str, task: asyncio.Task[KeyRecord | None]) -> None:
+        del self._loading[hash]
+        # Whoever still waits is told; if nobody does any more, the error is nobody's.
+        if not task.cancelled():
+            task.exception()
 
     def subscribe(self, on_change: OnChange) -> None:
         """Call `on_change(kind, ref)` for every change, after what it names was forgotten here. It must not block."""
@@ -114,8 +119,9 @@ class Directory:
             try:
                 await self.poll()
                 await asyncio.sleep(self._poll_s)
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("the change feed cannot be read, trying again", error=type(error).__name__)
+            except Exception as error:
+                # Whatever it was: without this task no revocation would be heard of again.
+                log.error("the change feed cannot be followed, trying again", exc_info=error)
                 await asyncio.sleep(RETRY_S)
 
     async def poll(self) -> None:

@@ -36,7 +36,9 @@ def check_password_rules(password: str) -> None:
 
 
 async def hash_password(password: str) -> str:
-    """An argon2id hash in PHC form. About 50 ms of another thread's CPU."""
+    """An argon2id hash in PHC form, of a password that the rules allow. About 50 ms of another thread's CPU, so it is
+    made before a transaction is begun, not in it. Raises `InvalidRequest`."""
+    check_password_rules(password)
     return await asyncio.to_thread(_hasher.hash, password)
 
 

@@ -6,7 +6,6 @@ from msgspec import UNSET, Struct, UnsetType, structs
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bytespike.accounts.control import Write
-from bytespike.accounts.passwords import check_password_rules, hash_password
 from bytespike.accounts.records import TIER_CONCURRENCY
 from bytespike.accounts.rules import check_email, check_name
 from bytespike.errors import InvalidRequest, NotFound
@@ -23,10 +22,10 @@ RPM_MAX = 10_000_000
 
 
 class NewUser(Struct, frozen=True):
-    """`password` None: the user cannot sign in yet."""
+    """`password_hash`: what `passwords.hash_password` made; None: the user cannot sign in yet."""
 
     email: str
-    password: str | None = None
+    password_hash: str | None = None
     role: str = "user"
     tier: str = "free"
 
@@ -55,11 +54,7 @@ async def create(write: Write, new: NewUser) -> UserRow:
         status="active",
         created_at=write.now_us,
     )
-    hashed = None
-    if new.password is not None:
-        check_password_rules(new.password)
-        hashed = await hash_password(new.password)
-    await users.add(write.connection, row, hashed)
+    await users.add(write.connection, row, new.password_hash)
     await wallets.add_empty(write.connection, wallets.user_wallet(row.id), write.now_us)
     await write.note("users.create", row.id, "user", email=row.email, role=row.role)
     return row
@@ -82,11 +77,10 @@ async def update(write: Write, user_id: str, changed: UserChanges) -> UserRow:
     return await get(write.connection, user_id)
 
 
-async def set_password(write: Write, user_id: str, password: str) -> None:
-    """Also ends the user's sessions. Raises `InvalidRequest`, `NotFound`."""
+async def set_password(write: Write, user_id: str, password_hash: str) -> None:
+    """Also ends the user's sessions. `password_hash` as in `NewUser`. Raises `NotFound`."""
     await get(write.connection, user_id)
-    check_password_rules(password)
-    await users.change(write.connection, user_id, {"password_hash": await hash_password(password)})
+    await users.change(write.connection, user_id, {"password_hash": password_hash})
     await sessions.remove_all_of(write.connection, user_id)
     await write.note("users.set_password", user_id, "user")
 

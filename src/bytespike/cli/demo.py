@@ -22,7 +22,7 @@ from bytespike.accounts.control import Write
 from bytespike.accounts.groups import NewGroup
 from bytespike.accounts.keys import NewKey
 from bytespike.accounts.master_key import create_private, read_private
-from bytespike.accounts.passwords import generate_password
+from bytespike.accounts.passwords import generate_password, hash_password, verify_password
 from bytespike.accounts.users import NewUser
 from bytespike.app import serve
 from bytespike.catalog.models import Model
@@ -92,23 +92,29 @@ async def prepare(simulator_url: str) -> Demo:
         async with desk.reading() as connection:
             first_run = await meta.get(connection, meta.DEMO_KEY) is None
             admin = await stored_users.by_email(connection, ADMIN_EMAIL)
+            hashed = None if admin is None else await stored_users.password_hash(connection, admin.id)
         if admin is None:
             create_private(password_file, generate_password() + "\n")
         password = read_private(password_file).strip() if password_file.exists() else None
+        if admin is None and password is not None:
+            hashed = await hash_password(password)
+        elif password is not None and not await verify_password(hashed, password):
+            # It was changed since: what the file says is of no use to anybody.
+            password = None
         async with desk.control.writing(ACTOR) as write:
             if first_run:
-                await _make(desk, write, simulator_url, password)
+                await _make(desk, write, simulator_url, hashed)
             else:
                 await _follow(write, simulator_url)
         return await _facts(desk, password)
 
 
-async def _make(desk: Desk, write: Write, simulator_url: str, password: str | None) -> None:
+async def _make(desk: Desk, write: Write, simulator_url: str, password_hash: str | None) -> None:
     connection = write.connection
     admin = await stored_users.by_email(connection, ADMIN_EMAIL)
     if admin is None:
         admin = await users.create(
-            write, NewUser(email=ADMIN_EMAIL, password=password, role="admin", tier="max")
+            write, NewUser(email=ADMIN_EMAIL, password_hash=password_hash, role="admin", tier="max")
         )
     group = await stored_groups.by_name(connection, DEFAULT_GROUP)
     if group is None:

@@ -14,11 +14,11 @@ import typer
 
 from bytespike.accounts import groups, users
 from bytespike.accounts.groups import NewGroup
-from bytespike.accounts.passwords import generate_password
+from bytespike.accounts.passwords import generate_password, hash_password
 from bytespike.accounts.users import NewUser
 from bytespike.app import serve as serve_application
 from bytespike.cli.answer import Answer, record
-from bytespike.cli.command import AsJSON, DatabaseURL, DataDir, command, errors_told
+from bytespike.cli.command import FAILED, AsJSON, DatabaseURL, DataDir, command, errors_told
 from bytespike.cli.desk import Desk
 from bytespike.cli.options import secret
 from bytespike.core.json_types import JSON
@@ -56,6 +56,8 @@ async def init(
 ) -> Answer:
     """Make the database, the master key and a first group; does no harm where they are."""
     given = secret(password_env, None, False, "password")
+    password = given or generate_password()
+    hashed = None if admin is None else await hash_password(password)
     answer: dict[str, JSON] = {
         "data_dir": str(desk.settings.data_dir),
         "master_key_file": None if desk.settings.master_key else str(desk.settings.master_key_file),
@@ -65,8 +67,7 @@ async def init(
             await groups.create(write, NewGroup(name=DEFAULT_GROUP))
         answer["groups"] = [row.name for row in await stored_groups.listing(write.connection)]
         if admin is not None:
-            password = given or generate_password()
-            row = await users.create(write, NewUser(email=admin, password=password, role="admin"))
+            row = await users.create(write, NewUser(email=admin, password_hash=hashed, role="admin"))
             answer["admin"] = row.email
             if given is None:
                 answer["password"] = password
@@ -149,6 +150,9 @@ def stopped_cleanly() -> Generator[None]:
         yield
     except KeyboardInterrupt:
         pass
+    except SystemExit as ended:
+        # The HTTP server has codes of its own, such as 3 for a port that is taken.
+        raise SystemExit(FAILED if ended.code else 0) from None
     finally:
         signal.signal(signal.SIGTERM, before)
 

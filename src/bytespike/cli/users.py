@@ -9,7 +9,7 @@ import typer
 from msgspec import UNSET
 
 from bytespike.accounts import users as service
-from bytespike.accounts.passwords import generate_password
+from bytespike.accounts.passwords import generate_password, hash_password
 from bytespike.accounts.users import NewUser, UserChanges
 from bytespike.cli.answer import Answer, listing, record
 from bytespike.cli.command import command, group
@@ -52,8 +52,9 @@ async def create(
     password = secret(password_env, password_file, password_stdin, "password")
     if password is None and generate:
         password = generate_password()
+    hashed = None if password is None else await hash_password(password)
     async with desk.writing() as write:
-        row = await service.create(write, NewUser(email, password, "admin" if admin else "user", tier))
+        row = await service.create(write, NewUser(email, hashed, "admin" if admin else "user", tier))
     shown: dict[str, JSON] = UserView.of(row).model_dump(mode="json")
     return record({**shown, "password": password} if generate else shown)
 
@@ -115,9 +116,10 @@ async def set_password(
     """Set a user's password, or make one and print it. Ends the user's sessions."""
     given = secret(password_env, password_file, password_stdin, "password")
     password = given or generate_password()
+    hashed = await hash_password(password)
     async with desk.writing() as write:
         found = await service.find(write.connection, user)
-        await service.set_password(write, found.id, password)
+        await service.set_password(write, found.id, hashed)
     shown: dict[str, JSON] = UserView.of(found).model_dump(mode="json")
     return record(shown if given else {**shown, "password": password})
 

@@ -13,12 +13,17 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from bytespike.http.inbound.body import BODY_RECEIVED
 from bytespike.wire.json import encode
 
 #: Request line and headers together.
 HEAD_BYTES_MAX = 64 * 1024
 #: From the first byte of a head (or the opening of a connection) to its last.
 HEAD_SECONDS_MAX = 30.0
+
+
+#: What `scope["extensions"]` is once the whole body has been received.
+WHOLE_BODY: dict[str, dict[object, object]] = {BODY_RECEIVED: {}}
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -67,6 +72,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._in_head = True
         self._boundaries += 1
+        # A small body comes with its head, before the application has begun: then nobody need watch it arrive.
+        self.scope["extensions"] = WHOLE_BODY
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:

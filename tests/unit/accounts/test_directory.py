@@ -405,6 +405,32 @@ def test_after_a_long_silence_everything_is_read_anew(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_the_feed_goes_on_after_a_subscriber_failed(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with plane(tmp_path) as p:
+            minted = await p.key(await p.user(), await p.group())
+            directory = p.directory()
+            await directory.start()
+            told: list[str] = []
+
+            def fail_once(kind: str, ref: str) -> None:
+                told.append(ref)
+                if len(told) == 1:
+                    raise RuntimeError("a mistake of its own")
+
+            directory.subscribe(fail_once)
+            task = asyncio.create_task(directory.run())
+            for _ in range(2):
+                async with p.control.writing("test") as write:
+                    await keys.rotate(write, minted.row.id)
+                seen = len(told)
+                assert await eventually(lambda seen=seen: len(told) > seen, seconds=3)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(run())
+
+
 def test_the_feed_goes_on_after_the_database_was_away(tmp_path: Path) -> None:
     async def run() -> None:
         async with plane(tmp_path) as p:

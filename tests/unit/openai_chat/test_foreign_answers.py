@@ -79,6 +79,12 @@ ANSWERS: dict[str, tuple[c.Part, ...]] = {
     "a search with citations": (SEARCH, FOUND, CITED),
     "a result of an earlier search": (FAILED, c.TextPart("x")),
     "a search without result": (SEARCH,),
+    "calls inside of calls": (
+        c.ServerToolCallPart("s1", "code_execution", "{}", "anthropic_messages"),
+        c.ServerToolCallPart("s2", "web_fetch", "{}", "anthropic_messages"),
+        c.ServerToolResultPart("s2", "k2", {}, "anthropic_messages"),
+        c.ServerToolResultPart("s1", "k1", {}, "anthropic_messages"),
+    ),
     "calls": (CALL, NO_ARGUMENTS, c.ToolCallPart("toolu_3", "raw", "free text", "custom")),
     "a refusal": (c.RefusalPart("I will not."),),
     "an image": (c.TextPart("see"), c.ImagePart(c.Base64Source("image/png", "iVBO"))),

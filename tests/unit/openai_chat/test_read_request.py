@@ -77,13 +77,13 @@ PARTS = {
             c.TextPart(
                 "a",
                 cache=c.CacheMark("12h"),
-                extras=own(prompt_cache_breakpoint={"mode": "explicit", "ttl": "12h"}),
+                extras=own(_prompt_cache_breakpoint={"mode": "explicit", "ttl": "12h"}),
             ),
         ),
     ),
     "a cache mark in Anthropic's spelling (OpenRouter)": (
         [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}],
-        (c.TextPart("a", cache=c.CacheMark(), extras=own(cache_control={"type": "ephemeral"})),),
+        (c.TextPart("a", cache=c.CacheMark(), extras=own(_cache_control={"type": "ephemeral"})),),
     ),
     "an unknown part": (
         [{"type": "video_url", "video_url": {"url": "https://x.test/v.mp4"}}],

@@ -137,7 +137,7 @@ MESSAGES: dict[str, tuple[dict[str, Any], tuple[c.Part, ...]]] = {
             "content": "",
             "tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "{}"}, "index": 0}],
         },
-        (c.ToolCallPart("a", "f", "{}", extras=own(index=0)),),
+        (c.ToolCallPart("a", "f", "{}", extras=own(_index=0)),),
     ),
     "arguments as an object": (
         {"tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": {"x": 1}}}]},

@@ -12,7 +12,7 @@ from bytespike.core.dialect import Dialect
 from bytespike.errors import GatewayError, InternalError, MethodNotAllowed
 from bytespike.http.inbound.absent import absent
 from bytespike.http.inbound.asgi import App, Message, Receive, Scope, Send
-from bytespike.http.inbound.body import ClientGone
+from bytespike.http.inbound.body import BODY_RECEIVED, ClientGone
 from bytespike.http.inbound.exchange import Exchange
 from bytespike.http.inbound.head import Addresses
 from bytespike.http.inbound.request import Inbound
@@ -91,6 +91,7 @@ class GatewayApp:
             headers=headers,
             client_ip=self._addresses.client_ip(scope, headers),
             receive=receive,
+            body_received=BODY_RECEIVED in scope.get("extensions", ()),
         )
         exchange = Exchange(receive, send, self._ledger, self._new_id())
         try:

@@ -9,7 +9,8 @@ from bytespike.http.inbound.asgi import Receive
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """`headers`: lower-case names; of a repeated header the last value. `path` is decoded, `query` is raw."""
+    """`headers`: lower-case names; of a repeated header the last value. `path` is decoded, `query` is raw.
+    `body_received`: the whole body is there already."""
 
     method: str
     path: str
@@ -17,3 +18,4 @@ class Inbound:
     headers: dict[bytes, bytes]
     client_ip: str
     receive: Receive
+    body_received: bool = False

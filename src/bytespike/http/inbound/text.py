@@ -32,9 +32,7 @@ async def call_of(parts: Parts, dialect: Dialect, inbound: Inbound, exchange: Ex
         secret=secret_of(headers, inbound.query),
         client_ip=inbound.client_ip,
         headers=headers,
-        body=await read_body(
-            inbound.receive, headers, parts.limits.body_bytes_max, parts.limits.body_seconds
-        ),
+        body=await read_body(inbound, parts.limits.body_bytes_max, parts.limits.body_seconds),
         dry_run=flag(headers, b"x-bytespike-dry-run"),
         started_ns=started_ns,
     )

@@ -350,15 +350,17 @@ class ChoiceReader:
             self._close_open(events)
 
     def _relative(self, item: Placed) -> Citation:
-        """The citation with offsets in the open part. It keeps none if it belongs to the whole of it, or to a part that
-        has ended."""
+        """The citation with offsets in the open part. One of a whole part has none: it belongs to the text that it ends,
+        which may have begun earlier than it did at the provider. Nor has one of a part that has ended."""
         citation = item.citation
-        if citation.kind != "web" or item.start is None or item.end is None:
+        if item.whole or item.start is None or item.end is None:
             return citation
         start, end = item.start - self._part_start, item.end - self._part_start
-        if start < 0 or (item.whole and start == 0 and item.end == self._chars):
-            return structs.replace(citation, start=None, end=None)
-        return structs.replace(citation, start=start, end=end)
+        return (
+            structs.replace(citation, start=None, end=None)
+            if start < 0
+            else structs.replace(citation, start=start, end=end)
+        )
 
     def _server_tool(self, entry: JSONObject, events: list[e.Event]) -> None:
         index = entry.get("index")

@@ -23,7 +23,7 @@ from bytespike.core.json_types import JSON, JSONObject
 from bytespike.protocols.openai_chat import fields as f
 from bytespike.protocols.openai_chat.names import NAME, aside
 
-#: Members that every part may have.
+#: Members that mark a part for caching.
 _MARKS: Final = frozenset({"prompt_cache_breakpoint", "cache_control"})
 _TEXT_MEMBERS: Final = frozenset({"type", "text"})
 _IMAGE_MEMBERS: Final = frozenset({"type", "image_url"})
@@ -60,10 +60,10 @@ def read_part(part: JSONObject) -> Part:
     """One part. Raises `Wrong`."""
     match f.text(part, "type"):
         case "text":
-            kept = f.rest(part, _TEXT_MEMBERS) if len(part) > 2 else {}
-            if not kept:
+            if len(part) == 2:
                 return TextPart(f.text(part, "text"))
-            return TextPart(f.text(part, "text"), cache=_cache(kept), extras=aside(kept))
+            cache, kept = _aside(part, _TEXT_MEMBERS)
+            return TextPart(f.text(part, "text"), cache=cache, extras=aside(kept))
         case "image_url":
             return _image(part)
         case "input_audio":
@@ -78,28 +78,40 @@ def read_part(part: JSONObject) -> Part:
         case "thinking":
             return _thinking(part)
         case kind:
-            return ForeignPart(NAME, kind, part, _cache(part))
+            return ForeignPart(NAME, kind, part, _aside(part, frozenset())[0])
 
 
-def _cache(part: JSONObject) -> CacheMark | None:
-    """OpenAI's `prompt_cache_breakpoint`, or `cache_control` as OpenRouter and Alibaba took it from Anthropic.
+def _aside(part: JSONObject, known: frozenset[str]) -> tuple[CacheMark | None, JSONObject]:
+    """The part's cache mark, and its members that the hub does not know.
 
-    Either stays in the extras too, so that this dialect's writer gives back the spelling that came.
+    The mark is OpenAI's `prompt_cache_breakpoint`, or `cache_control` as OpenRouter and Alibaba took it from Anthropic. It
+    is also put aside as it was spelt, so that this dialect's writer gives back the spelling that came.
     """
-    for key in ("prompt_cache_breakpoint", "cache_control"):
-        mark = f.optional_object(part, key)
-        if mark is not None:
-            try:
-                return CacheMark(f.optional_text(mark, "ttl"))
-            except f.Wrong as wrong:
-                raise wrong.under(key) from None
-    return None
+    cache: CacheMark | None = None
+    kept: JSONObject = {}
+    for key, value in part.items():
+        if key in known:
+            continue
+        if key not in _MARKS or value is None:
+            kept[key] = value
+            continue
+        mark = f.object_at(part, key)
+        try:
+            cache = CacheMark(f.optional_text(mark, "ttl"))
+        except f.Wrong as wrong:
+            raise wrong.under(key) from None
+        kept[f"_{key}"] = mark
+    return cache, kept
+
+
+def spelt_marks(members: JSONObject) -> JSONObject:
+    """Of what was put aside, the cache marks, under the names that they came with."""
+    return {key: members[f"_{key}"] for key in _MARKS if f"_{key}" in members}
 
 
 def _image(part: JSONObject) -> ImagePart:
     image = part.get("image_url")
     detail: str | None = None
-    kept = f.rest(part, _IMAGE_MEMBERS)
     if isinstance(image, str):
         source = image_source(image, "image_url")
     else:
@@ -109,7 +121,8 @@ def _image(part: JSONObject) -> ImagePart:
             detail = f.optional_text(image, "detail")
         except f.Wrong as wrong:
             raise wrong.under("image_url") from None
-    return ImagePart(source, detail, _cache(kept) if kept else None, aside(kept))
+    cache, kept = _aside(part, _IMAGE_MEMBERS)
+    return ImagePart(source, detail, cache, aside(kept))
 
 
 def image_source(url: str, key: str) -> Source:
@@ -135,18 +148,18 @@ def data_url(url: str, key: str) -> Base64Source | None:
 
 def _audio(part: JSONObject) -> AudioPart:
     audio = f.object_at(part, "input_audio")
-    kept = f.rest(part, _AUDIO_MEMBERS)
+    cache, kept = _aside(part, _AUDIO_MEMBERS)
     try:
         format_name = f.text(audio, "format")
         source = Base64Source(f"audio/{format_name}", f.text(audio, "data"))
     except f.Wrong as wrong:
         raise wrong.under("input_audio") from None
-    return AudioPart(source, format_name, _cache(kept), aside(kept))
+    return AudioPart(source, format_name, cache, aside(kept))
 
 
 def _file(part: JSONObject) -> DocumentPart:
     file = f.object_at(part, "file")
-    kept = f.rest(part, _FILE_MEMBERS)
+    cache, kept = _aside(part, _FILE_MEMBERS)
     try:
         data = f.optional_text(file, "file_data")
         file_id = f.optional_text(file, "file_id")
@@ -159,7 +172,7 @@ def _file(part: JSONObject) -> DocumentPart:
             raise f.Wrong("must have file_data or file_id")
     except f.Wrong as wrong:
         raise wrong.under("file") from None
-    return DocumentPart(source, filename=filename, cache=_cache(kept), extras=aside(kept))
+    return DocumentPart(source, filename=filename, cache=cache, extras=aside(kept))
 
 
 def _file_source(data: str, filename: str | None) -> Source:
@@ -174,11 +187,10 @@ def _file_source(data: str, filename: str | None) -> Source:
 
 def _document_url(part: JSONObject) -> DocumentPart:
     """Mistral's document part: {"type": "document_url", "document_url": "https://..."}."""
-    kept: JSONObject = {**f.rest(part, _DOCUMENT_URL_MEMBERS), "_type": "document_url"}
+    cache, kept = _aside(part, _DOCUMENT_URL_MEMBERS)
     url = f.text(part, "document_url")
-    return DocumentPart(
-        data_url(url, "document_url") or UrlSource(url), cache=_cache(kept), extras=aside(kept)
-    )
+    source = data_url(url, "document_url") or UrlSource(url)
+    return DocumentPart(source, cache=cache, extras=aside({**kept, "_type": "document_url"}))
 
 
 def _thinking(part: JSONObject) -> ReasoningPart:
@@ -188,8 +200,3 @@ def _thinking(part: JSONObject) -> ReasoningPart:
         return ReasoningPart(thinking, extras=aside({"_part": part}))
     pieces = [f.text(piece, "text") for piece in f.objects(f.array_at(part, "thinking"), "thinking")]
     return ReasoningPart("".join(pieces), extras=aside({"_part": part}))
-
-
-def has_marks(members: JSONObject) -> bool:
-    """Whether what was put aside holds a cache mark in the client's own spelling."""
-    return not _MARKS.isdisjoint(members)

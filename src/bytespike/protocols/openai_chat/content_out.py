@@ -26,7 +26,7 @@ from bytespike.core.dialect import Target
 from bytespike.core.json_types import JSON, Extras, JSONObject
 from bytespike.errors import UnsupportedFeature
 from bytespike.protocols.openai_chat import quirks as q
-from bytespike.protocols.openai_chat.content_in import has_marks
+from bytespike.protocols.openai_chat.content_in import spelt_marks
 from bytespike.protocols.openai_chat.losses import Losses
 from bytespike.protocols.openai_chat.names import NAME, own, wire_members
 from bytespike.protocols.openai_chat.tools import cache_control
@@ -196,10 +196,11 @@ class ContentWriter:
     def _finish(self, entry: JSONObject, cache: CacheMark | None, extras: Extras) -> JSONObject:
         """Add the cache mark and what the same dialect had put aside."""
         if extras:
-            members = wire_members(extras)
-            entry.update(members)
+            entry.update(wire_members(extras))
             self.losses.foreign_extras(extras, "content.")
-            if has_marks(members):
+            marks = spelt_marks(own(extras))
+            if marks:
+                entry.update(marks)
                 return entry
         if cache is not None:
             self._mark(entry, cache)

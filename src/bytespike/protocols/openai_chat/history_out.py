@@ -111,6 +111,8 @@ def _call(message: JSONObject, calls: list[JSON], call: ToolCallPart, writer: Co
             writer.losses.dropped("messages.reasoning", "the model takes no reasoning back")
     if call.cache is not None:
         writer.losses.cache_mark()
+    if "_index" in mine:
+        entry["index"] = mine["_index"]
     entry.update(wire_members(call.extras))
     writer.losses.foreign_extras(call.extras, "tool_calls.")
     calls.append(entry)

@@ -171,6 +171,9 @@ def _call(call: JSONObject, fallback_id: str) -> ToolCallPart:
         Proof(GEMINI, signature) if signature else None,
     )
     kept = f.rest(call, _CALL_MEMBERS)
+    if "index" in kept:
+        # Of a stream; Mistral and Zhipu also send it in whole answers, and their clients send it back.
+        kept["_index"] = kept.pop("index")
     return structs.replace(part, extras=aside(kept)) if kept else part
 
 

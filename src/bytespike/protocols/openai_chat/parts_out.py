@@ -48,7 +48,7 @@ from bytespike.wire.json import encode
 class ChoiceState:
     """What the parts of one choice share: the next index of each list, and how much text there was."""
 
-    __slots__ = ("_next", "chars", "choice", "finished", "frames", "losses", "reasoned", "tools")
+    __slots__ = ("_next", "chars", "choice", "finished", "frames", "last_tool", "losses", "reasoned")
 
     def __init__(self, choice: int, frames: Frames, losses: Losses) -> None:
         self.choice = choice
@@ -58,8 +58,8 @@ class ChoiceState:
         self.reasoned = False
         self.chars = 0
         self._next: dict[str, int] = {}
-        #: Provider-side calls that have no result yet: the index of their entry and their origin, by id.
-        self.tools: dict[str, tuple[int, str]] = {}
+        #: The provider-side call that was last: its id, the index of its entry, its origin.
+        self.last_tool: tuple[str, int, str] | None = None
 
     def take(self, name: str) -> int:
         """The next index in the list of that name."""
@@ -299,7 +299,7 @@ class _ServerCall(PartWriter):
         if final is None:
             entry["arguments"] = "".join(self.pieces)
         index = self.state.take("server_tool_calls")
-        self.state.tools[part.id] = (index, part.origin)
+        self.state.last_tool = (part.id, index, part.origin)
         out.append(self.state.entry("server_tool_calls", index, entry))
 
 
@@ -331,9 +331,9 @@ class _Whole(PartWriter):
 
 
 def _result(result: ServerToolResultPart, state: ChoiceState, out: list[bytes]) -> None:
-    known = state.tools.pop(result.call_id, None)
-    if known is not None:
-        index, origin = known
+    last, state.last_tool = state.last_tool, None
+    if last is not None and last[0] == result.call_id:
+        _, index, origin = last
         out.append(state.entry("server_tool_calls", index, {"result": write_result(result, origin=origin)}))
         return
     members: JSONObject = {"id": result.call_id, "result": write_result(result, origin="")}

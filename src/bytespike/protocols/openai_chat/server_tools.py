@@ -2,9 +2,10 @@
 
     {"index", "id", "name", "origin", "arguments", "result": {"kind", "content", "is_error"}}
 
-An entry without a name is the result of a call in an earlier message; one without `result` has none yet. In a stream an
-entry comes in two pieces with the same index, the call and then the result, so that clients that merge deltas by index
-end up with the unary form.
+A result stands in the entry of its call where it directly follows it. Otherwise (calls inside of calls, a call in an
+earlier message) it has an entry of its own, without a name, so that the order of calls and results is kept. In a stream
+an entry comes in two pieces with the same index, the call and then the result, so that clients that merge deltas by
+index end up with the unary form.
 """
 
 from __future__ import annotations
@@ -109,18 +110,17 @@ def write_result(result: ServerToolResultPart, *, origin: str | None) -> JSONObj
 def write_server_tools(parts: list[Part]) -> list[JSONObject]:
     """The `server_tool_calls` of a whole message."""
     entries: list[JSONObject] = []
-    by_id: dict[str, JSONObject] = {}
+    last: ServerToolCallPart | None = None
     for part in parts:
         if isinstance(part, ServerToolCallPart):
-            entry = {"index": len(entries), **write_call(part)}
-            entries.append(entry)
-            by_id[part.id] = entry
+            entries.append({"index": len(entries), **write_call(part)})
+            last = part
         elif isinstance(part, ServerToolResultPart):
-            known = by_id.get(part.call_id)
-            if known is not None and "result" not in known:
-                known["result"] = write_result(part, origin=str(known["origin"]))
+            if last is not None and last.id == part.call_id:
+                entries[-1]["result"] = write_result(part, origin=last.origin)
             else:
                 entries.append(
                     {"index": len(entries), "id": part.call_id, "result": write_result(part, origin="")}
                 )
+            last = None
     return entries
