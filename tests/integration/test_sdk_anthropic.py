@@ -193,7 +193,7 @@ def test_structured_output_follows_its_schema(client, model):
     assert isinstance(person["age"], int)
 
 
-@FAMILIES
+@pytest.mark.parametrize("model", [CLAUDE, "gpt-4o"])
 def test_stop_sequences_stop(client, model):
     answer = client.messages.create(
         model=model,
@@ -204,6 +204,14 @@ def test_stop_sequences_stop(client, model):
     assert "three" not in answer.content[0].text
     # Chat Completions does not say which sequence matched, so a GPT answer just ends.
     assert answer.stop_reason == ("stop_sequence" if model == CLAUDE else "end_turn")
+
+
+def test_stop_sequences_are_refused_for_a_model_that_has_none(client):
+    with pytest.raises(anthropic.BadRequestError) as caught:
+        client.messages.create(
+            model=GPT, max_tokens=20, messages=[{"role": "user", "content": "hi"}], stop_sequences=["STOP"]
+        )
+    assert "stop" in caught.value.message
 
 
 @FAMILIES

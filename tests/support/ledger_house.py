@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 
 from msgspec import structs
+from sqlalchemy import create_engine as create_sync_engine
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -108,6 +111,17 @@ def attempt_for(hold: Hold, at: int, ordinal: int = 0, **fields: object) -> Atte
     return structs.replace(base, **fields)
 
 
+@cache
+def empty_database() -> bytes:
+    """A database file with every table and no rows: copying it is quicker than making it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        engine = create_sync_engine(f"sqlite:///{path}")
+        tables.metadata.create_all(engine)
+        engine.dispose()
+        return path.read_bytes()
+
+
 class House:
     """`await build()` makes the tables, users u1 and u2, an org o1, a group, and the system's accounts."""
 
@@ -119,8 +133,8 @@ class House:
         self.engine: AsyncEngine = create_engine(f"sqlite:///{self.database}")
 
     async def build(self) -> None:
+        self.database.write_bytes(empty_database())
         async with self.engine.begin() as connection:
-            await connection.run_sync(tables.metadata.create_all)
             for id in ("u1", "u2"):
                 await connection.execute(insert(tables.users).values(id=id, email=id, created_at=0))
             await connection.execute(insert(tables.orgs).values(id="o1", name="o1", created_at=0))

@@ -1,0 +1,24 @@
+"""Money: amounts, transfers, holds, windows, settlement, and the proof that it adds up.
+
+What a request meets, in memory and without waiting:
+
+- `ledger`     hold, post, void; the tasks behind them
+- `holds`      a hold and how it resolves
+- `admission`  the checks
+- `account`    the meters: wallet, owner, key
+- `windows`    rolling windows
+- `book`       which accounts are in memory, and what was read for them
+- `standing`   the figures of the accounting headers
+
+How it reaches the database:
+
+- `records`, `frames`, `segments`, `spool`  a finished request, durable on this machine
+- `rows`, `sql`, `drain`                    from there into the books, once
+
+The books, for people:
+
+- `amounts`, `entries`  dollars and micro-dollars; what a transfer is
+- `transfers`           top-ups, refunds, credits, debits, history
+- `usage_queries`       receipts and what they add up to
+- `doctor`              every invariant, checked
+"""

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from msgspec import Struct
-from sqlalchemy import func, or_, select, union_all, update
+from sqlalchemy import ColumnElement, and_, func, select, text, union_all, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -320,8 +320,12 @@ async def history(
     engine: AsyncEngine, account_id: str, *, limit: int = 50, offset: int = 0
 ) -> tuple[list[Entry], int]:
     """An account's transfers, the newest first, and how many there are in all."""
-    ends = limit + offset
-    sides = [
+    sides = (
+        (_debits(account_id), transfers.c.credit_account, -1),
+        (_credits(account_id), transfers.c.debit_account, 1),
+    )
+    # Each side by its own index, so that a page costs no more for an account with a long history.
+    pages = [
         select(
             transfers.c.id,
             transfers.c.kind,
@@ -331,21 +335,27 @@ async def history(
             transfers.c.note,
             transfers.c.created_at,
         )
-        .where(mine == account_id)
+        .where(mine)
         .order_by(transfers.c.created_at.desc(), transfers.c.id.desc())
-        .limit(ends)
+        .limit(limit + offset)
         .subquery()
-        for mine, other, sign in (
-            (transfers.c.debit_account, transfers.c.credit_account, -1),
-            (transfers.c.credit_account, transfers.c.debit_account, 1),
-        )
+        for mine, other, sign in sides
     ]
-    # Each side by its own index, so that a page costs no more for an account with a long history.
-    both = union_all(*(select(side) for side in sides)).subquery()
+    both = union_all(*(select(page) for page in pages)).subquery()
     query = select(both).order_by(both.c.created_at.desc(), both.c.id.desc()).limit(limit).offset(offset)
-    mine = or_(transfers.c.debit_account == account_id, transfers.c.credit_account == account_id)
     async with reading(engine) as connection:
-        total = (
-            await connection.execute(select(func.count()).select_from(transfers).where(mine))
-        ).scalar_one()
+        total = 0
+        for mine, *_ in sides:
+            counted = select(func.count()).select_from(transfers).where(mine)
+            total += (await connection.execute(counted)).scalar_one()
         return await every(connection, query, Entry), total
+
+
+def _debits(account_id: str) -> ColumnElement[bool]:
+    return transfers.c.debit_account == account_id
+
+
+def _credits(account_id: str) -> ColumnElement[bool]:
+    """Usage is never credited to a wallet, and the index on this side leaves it out: say so, word by word."""
+    credited = transfers.c.credit_account == account_id
+    return and_(credited, text("kind <> 'usage'")) if is_wallet(account_id) else credited

@@ -13,6 +13,7 @@ from bytespike.pipeline.call import Call
 from bytespike.pipeline.parts import Parts
 from bytespike.pipeline.plan import Plan
 from bytespike.pricing.estimate import count_tokens, tokens_of_chars
+from bytespike.providers.abilities import quirks_of
 from bytespike.providers.endpoint import Endpoint
 from bytespike.routing.candidates import Candidate
 from bytespike.upstream.answer import Answer
@@ -83,14 +84,15 @@ def prepare(
     """The request as this channel wants it. Raises InvalidRequest, UnsupportedFeature."""
     endpoint = candidate.endpoint
     dialect = parts.dialects[endpoint.dialect]
+    same = dialect is call.dialect and not plan.thinking
     target = Target(
         model=candidate.channel.models[plan.model.slug].upstream_model,
         family=plan.model.family,
         capabilities=plan.model.capabilities,
         max_output_tokens=plan.model.max_output_tokens,
-        quirks=endpoint.quirks,
+        quirks=endpoint.quirks if same else endpoint.quirks | quirks_of(plan.model, endpoint.dialect),
     )
-    if dialect is call.dialect and not plan.thinking:
+    if same:
         body = dialect.patch_request(call.body, plan.peek, target)
         return Prepared(dialect, target, body, _forwarded(call, dialect, endpoint), plan.notices, same=True)
     written = dialect.write_request(requests.hub(), target)

@@ -96,11 +96,13 @@ def choose(parts: Parts, call: Call, key: KeyRecord) -> Plan:
 def worst_cost(call: Call, plan: Plan) -> Cost:
     """What the request can cost at most, on the dearest of its channels. Raises ContextTooLong."""
     model = plan.model
-    prompt_tokens = estimate_prompt_tokens(call.body)
-    if prompt_tokens > model.context_window * WINDOW_EXCESS:
+    estimated = estimate_prompt_tokens(call.body)
+    if estimated > model.context_window * WINDOW_EXCESS:
         raise ContextTooLong(
-            f"the prompt is about {prompt_tokens} tokens and {model.slug} takes {model.context_window}"
+            f"the prompt is about {estimated} tokens and {model.slug} takes {model.context_window}"
         )
+    # More than the window cannot be billed.
+    prompt_tokens = min(estimated, model.context_window)
     asked = plan.peek.max_output_tokens
     output_max = min(model.hold_output_tokens if asked is None else asked, model.max_output_tokens)
     credits = max(

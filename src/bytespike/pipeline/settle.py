@@ -6,6 +6,7 @@ from msgspec import Struct, structs
 
 from bytespike.accounts.records import Channel, KeyRecord
 from bytespike.core.dialect import Tap
+from bytespike.core.json_types import NO_EXTRAS
 from bytespike.core.notices import Notice
 from bytespike.core.usage import NO_USAGE, Usage
 from bytespike.ledger.records import Attempt, Receipt
@@ -69,7 +70,8 @@ def receipt(
         protocol=call.dialect.name,
         upstream_protocol=candidate.endpoint.dialect,
         stream=plan.peek.stream,
-        usage=usage,
+        # The provider's further figures are for the answer, not for the books.
+        usage=structs.replace(usage, extras=NO_EXTRAS) if usage.extras else usage,
         credits=cost(usage, entry.price, plan.multiplier_ppm),
         held=held,
         price=entry.price,

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData(
@@ -204,7 +205,17 @@ transfers = Table(
     CheckConstraint("amount >= 0", name="amount_not_negative"),
     CheckConstraint("debit_account <> credit_account", name="two_accounts"),
     Index(None, "debit_account", "created_at"),
-    Index(None, "credit_account", "created_at"),
+    # What requests cost is credited to one account, millions of times: nobody looks it up there.
+    Index(
+        None,
+        "credit_account",
+        "created_at",
+        sqlite_where=text("kind <> 'usage'"),
+        postgresql_where=text("kind <> 'usage'"),
+    ),
+    # On SQLite the rows live in the primary key's own tree, which request ids fill from left to right: one tree less
+    # to write for each request. So for the next two.
+    sqlite_with_rowid=False,
 )
 
 usage = Table(
@@ -244,6 +255,7 @@ usage = Table(
     Index(None, "key_id", "at"),
     Index(None, "user_id", "at"),
     Index(None, "at"),
+    sqlite_with_rowid=False,
 )
 
 attempts = Table(
@@ -263,7 +275,7 @@ attempts = Table(
     Column("cost", BigInteger, nullable=False, default=0),  # what the provider will charge, micro-dollars
     Column("latency_ms", Integer, nullable=False),
     Column("first_token_ms", Integer, nullable=False),
-    Index(None, "at"),
+    sqlite_with_rowid=False,
 )
 
 # --- the gateway's own -----------------------------------------------------------------------------------------

@@ -215,6 +215,55 @@ ROWS: dict[str, Row] = {
         messages(c.Turn("user", (c.AudioPart(c.Base64Source("audio/wav", "AAAA"), "wav"),))),
         user([{"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}]),
     ),
+    "a text document in base64": Row(
+        messages(c.Turn("user", (c.DocumentPart(c.Base64Source("text/plain", "d29yZHM="), title="T"),))),
+        user("[document: T]\n\nwords"),
+        notices=("documents: approximated (written as text)",),
+    ),
+    "a named text file": Row(
+        messages(
+            c.Turn(
+                "user", (c.DocumentPart(c.Base64Source("text/csv", "YQ=="), filename="a.csv", context="x"),)
+            )
+        ),
+        user([{"type": "file", "file": {"file_data": "data:text/csv;base64,YQ==", "filename": "a.csv"}}]),
+        notices=("documents.context: dropped (files have no such member)",),
+    ),
+    "an uploaded file": Row(
+        messages(c.Turn("user", (c.DocumentPart(c.FileSource("file-1", "openai_chat")),))),
+        user([{"type": "file", "file": {"file_id": "file-1"}}]),
+    ),
+    "a system prompt with a search result and a text document": Row(
+        messages(
+            *HI,
+            system=(
+                c.SearchResultPart("u", "T", (c.TextPart("x"),)),
+                c.DocumentPart(c.PartsSource((c.TextPart("d"),))),
+            ),
+        ),
+        {
+            "messages": [
+                {
+                    "role": "system",
+                    "content": [{"type": "text", "text": "T\nu\n\nx"}, {"type": "text", "text": "d"}],
+                },
+                {"role": "user", "content": "hi"},
+            ]
+        },
+        notices=(
+            "search_result: approximated (written as text)",
+            "documents: approximated (written as plain content)",
+        ),
+    ),
+    "cited text of a user": Row(
+        messages(c.Turn("user", (c.TextPart("hi", (c.Citation("web", "u"),)),))),
+        user("hi"),
+        notices=("messages.citations: dropped (the model takes no citations back)",),
+    ),
+    "parts of this dialect alone": Row(
+        messages(c.Turn("user", (c.ForeignPart("openai_chat", "video_url", {"type": "video_url"}),))),
+        user([{"type": "video_url"}]),
+    ),
     # --- cache marks ---
     "a cache mark": Row(
         messages(c.Turn("user", (c.TextPart("hi", cache=MARK),))),
@@ -315,6 +364,58 @@ ROWS: dict[str, Row] = {
             },
         ),
         notices=("tool_result.content: approximated (images and files moved to a user message)",),
+    ),
+    "a result of documents": Row(
+        results(
+            c.ToolResultPart(
+                "call_1",
+                (
+                    c.DocumentPart(c.TextSource("t")),
+                    c.SearchResultPart("u", "", (c.TextPart("x"),)),
+                    c.DocumentPart(c.PartsSource((c.TextPart("p"), PNG))),
+                ),
+                name="f",
+                cache=MARK,
+            ),
+        ),
+        after_call(
+            {
+                "role": "tool",
+                "tool_call_id": "call_1",
+                "name": "f",
+                "content": [{"type": "text", "text": "t"}, {"type": "text", "text": "u\n\nx"}],
+            },
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "[content of the tool result call_1]"},
+                    {"type": "text", "text": "p"},
+                    PNG_OUT,
+                ],
+            },
+        ),
+        notices=(
+            "documents: approximated (written as text)",
+            "search_result: approximated (written as text)",
+            "tool_result.content: approximated (images and files moved to a user message)",
+            "cache_control: dropped (provider caches by itself)",
+        ),
+    ),
+    "a marked call": Row(
+        assistant(c.ToolCallPart("c", "f", "{}", cache=MARK, proof=c.Proof("gemini", "s"))),
+        said(
+            content=None,
+            tool_calls=[{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+        ),
+        notices=(
+            "messages.reasoning: dropped (the model takes no reasoning back)",
+            "cache_control: dropped (provider caches by itself)",
+        ),
+    ),
+    "a long result of a provider-side tool": Row(
+        assistant(c.ServerToolResultPart("s", "k", "x" * 20_000)),
+        said(content='[k: "' + "x" * 16_383 + "...]\n"),
+        notices=("server_tools: approximated (past calls and results written as text)",),
     ),
     "a long call id": Row(
         messages(
@@ -917,6 +1018,36 @@ REFUSED: dict[str, Refused] = {
         "no audio",
         "messages",
         capabilities=ALL - {"audio"},
+    ),
+    "a picture in the system prompt": Refused(messages(*HI, system=(PNG,)), "only text", "messages"),
+    "audio by URL": Refused(
+        messages(c.Turn("user", (c.AudioPart(c.UrlSource("https://x.test/a.wav"), "wav"),))),
+        "base64",
+        "messages",
+    ),
+    "a text document that is no base64": Refused(
+        messages(c.Turn("user", (c.DocumentPart(c.Base64Source("text/plain", "%%")),))),
+        "not valid base64",
+        "messages",
+    ),
+    "reasoning of a user": Refused(
+        messages(c.Turn("user", (c.ReasoningPart("x"),))), "cannot hold a ReasoningPart", "messages"
+    ),
+    "a result of an assistant": Refused(
+        assistant(c.ToolResultPart("c", ())), "cannot hold a ToolResultPart", "messages"
+    ),
+    "audio in a result": Refused(
+        results(c.ToolResultPart("call_1", (c.AudioPart(c.Base64Source("", "AA"), "wav"),))),
+        "AudioPart",
+        "messages",
+    ),
+    "unknown content of an assistant": Refused(
+        assistant(c.ForeignPart("anthropic_messages", "compaction", {})), "'compaction'", "messages"
+    ),
+    "unknown content of a result": Refused(
+        results(c.ToolResultPart("call_1", (c.ForeignPart("anthropic_messages", "tool_reference", {}),))),
+        "'tool_reference'",
+        "messages",
     ),
     "unknown content": Refused(
         messages(c.Turn("user", (c.ForeignPart("anthropic_messages", "container_upload", {}),))),

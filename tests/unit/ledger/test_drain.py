@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, insert, select
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
 from bytespike.core.usage import Usage
 from bytespike.ledger import doctor, frames
 from bytespike.ledger.account import KeyAccount
-from bytespike.ledger.drain import BATCH_RECORDS
+from bytespike.ledger.drain import BATCH_RECORDS, refused
 from bytespike.ledger.entries import REVENUE, org_wallet, user_wallet
 from bytespike.ledger.frames import decode_payload
 from bytespike.ledger.ledger import Ledger
@@ -20,6 +21,14 @@ from bytespike.store import tables
 from tests.support.ledger_house import USD, House, attempt_for, house, key_record, receipt_for, running
 
 Body = Callable[[House, Ledger, KeyAccount], Awaitable[None]]
+
+
+class StateError(Exception):
+    """A driver's error with an SQLSTATE."""
+
+    def __init__(self, sqlstate: str | None) -> None:
+        super().__init__()
+        self.sqlstate = sqlstate
 
 
 def with_key(folder: Path, body: Body, **caps: object) -> None:
@@ -307,3 +316,31 @@ def test_draining_gives_other_work_a_turn(tmp_path: Path) -> None:
         assert turns > BATCH_RECORDS // 64
 
     with_key(tmp_path, body)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (IntegrityError("", {}, Exception()), True),
+        (DataError("", {}, Exception()), True),
+        (OverflowError(), True),
+        (DBAPIError("", {}, StateError("22021")), True),  # a character that the database's encoding lacks
+        (DBAPIError("", {}, StateError("23514")), True),  # a check that does not hold
+        (DBAPIError("", {}, StateError("40001")), False),  # another transaction was first
+        (DBAPIError("", {}, StateError("57P01")), False),  # the server is going down
+        (DBAPIError("", {}, StateError(None)), False),
+        (OperationalError("", {}, Exception("database is locked")), False),
+        (OperationalError("", {}, Exception("database or disk is full")), False),
+        (ProgrammingError("", {}, StateError("42P01")), False),  # no such table: not the record's fault
+        (OSError(), False),
+        (TimeoutError(), False),
+    ],
+)
+def test_what_a_record_is_refused_for_and_what_passes(error: Exception, expected: bool) -> None:
+    assert refused(error) is expected
+
+
+def test_a_value_that_the_driver_cannot_encode_is_refused() -> None:
+    error = StateError(None)
+    error.__cause__ = ValueError("value out of int64 range")
+    assert refused(DBAPIError("", {}, error))

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from bytespike.errors import GatewayError, InsufficientBalance, InvalidRequest, NotFound
 from bytespike.ledger import doctor, transfers
@@ -262,5 +262,42 @@ def test_history_is_newest_first_signed_and_paged(tmp_path: Path) -> None:
             assert total == 5
             paged += page
         assert paged == entries
+
+    with_house(tmp_path, body)
+
+
+def test_a_page_of_history_is_read_through_indexes(tmp_path: Path) -> None:
+    """Else an account with a long history would be slow, and so would every account in a large database."""
+
+    async def body(built: House) -> None:
+        seen: list[tuple[str, object]] = []
+
+        def note(_conn: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
+            if "transfers" in statement:
+                seen.append((statement, parameters))
+
+        event.listen(built.engine.sync_engine, "before_cursor_execute", note)
+        await transfers.history(built.engine, WALLET)
+        event.remove(built.engine.sync_engine, "before_cursor_execute", note)
+        assert len(seen) == 3
+        async with built.engine.connect() as connection:
+            for statement, parameters in seen:
+                plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                steps = [row[3] for row in plan if "transfers" in row[3]]
+                assert steps
+                assert all(step.startswith("SEARCH transfers USING") for step in steps), steps
+
+    with_house(tmp_path, body)
+
+
+def test_revenue_has_a_history_too(tmp_path: Path) -> None:
+    async def body(built: House) -> None:
+        await built.fund(1 * USD)
+        await built.add_key(key_record())
+        async with running(built) as ledger:
+            built.spend(ledger, await ledger.open(key_record()), "r1", 4)
+        await do(built, "refund", 3)
+        entries, total = await transfers.history(built.engine, REVENUE)
+        assert (total, sorted(entry.amount for entry in entries)) == (2, [-3, 4])
 
     with_house(tmp_path, body)

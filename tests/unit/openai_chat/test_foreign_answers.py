@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import structs
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import TypeAdapter
@@ -160,7 +161,7 @@ def _pieces(index: int, part: c.Part, choice: int) -> list[e.Event]:
         case c.RefusalPart(text=text):
             return [e.PartStart(index, c.RefusalPart(""), choice), e.TextDelta(index, text), e.PartEnd(index)]
         case c.ToolCallPart(arguments=arguments):
-            start_call = c.ToolCallPart(part.id, part.name, "", part.kind, part.proof)
+            start_call = structs.replace(part, arguments="")
             return [e.PartStart(index, start_call, choice), e.InputDelta(index, arguments), e.PartEnd(index)]
         case c.ServerToolCallPart(arguments=arguments):
             start_server = c.ServerToolCallPart(part.id, part.name, "", part.origin)
@@ -303,6 +304,66 @@ def test_calls_without_content_have_null_and_an_empty_answer_has_empty_text() ->
     calls = json.loads(DIALECT.write_response(answer(CALL), REPLY).body)["choices"][0]["message"]
     empty = json.loads(DIALECT.write_response(answer(), REPLY).body)["choices"][0]["message"]
     assert (calls["content"], empty["content"]) == (None, "")
+
+
+def test_the_deprecated_function_call_goes_back_as_one() -> None:
+    body = {
+        "choices": [
+            {
+                "message": {"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}},
+                "finish_reason": "function_call",
+            }
+        ]
+    }
+    response = DIALECT.read_response(json.dumps(body).encode())
+    whole = json.loads(DIALECT.write_response(response, REPLY).body)["choices"][0]
+    assert whole["message"]["function_call"] == {"name": "f", "arguments": "{}"}
+    assert whole["finish_reason"] == "function_call"
+    deltas = [
+        json.loads(data)["choices"][0]
+        for data in chunks_of(DIALECT.stream_writer(REPLY).write(in_pieces(response)))
+        if b'"choices":[{' in data
+    ]
+    assert [choice["delta"].get("function_call") for choice in deltas[1:-1]] == [
+        {"name": "f", "arguments": ""},
+        {"arguments": "{}"},
+    ]
+    assert deltas[-1]["finish_reason"] == "function_call"
+
+
+def test_images_and_audio_that_are_only_referred_to() -> None:
+    parts = (
+        c.ImagePart(c.UrlSource("https://x.test/a.png")),
+        c.ImagePart(c.FileSource("file_1", "gemini")),
+        c.AudioPart(c.FileSource("audio_1", "openai_chat"), ""),
+    )
+    written = DIALECT.write_response(answer(*parts), REPLY)
+    message = json.loads(written.body)["choices"][0]["message"]
+    assert [image["image_url"]["url"] for image in message["images"]] == ["https://x.test/a.png", ""]
+    assert message["audio"] == {"id": "audio_1", "data": "", "expires_at": 0, "transcript": ""}
+    assert [str(notice) for notice in written.notices] == ["images: dropped (only a file id is known)"]
+    stream = DIALECT.stream_writer(REPLY).write(list(unfold(answer(*parts))))
+    validate_stream(stream)
+
+
+def test_a_proof_of_a_call_that_chat_has_no_place_for_is_told() -> None:
+    call = c.ToolCallPart("a", "f", "{}", proof=c.Proof("someone", "s"))
+    assert [str(notice) for notice in DIALECT.write_response(answer(call), REPLY).notices] == [
+        "tool_calls.proof: dropped (no place for it)"
+    ]
+
+
+def test_a_proof_of_a_call_that_comes_later_goes_out_at_once() -> None:
+    start = c.ToolCallPart("a", "f", "")
+    events: list[e.Event] = [
+        e.PartStart(0, start),
+        e.InputDelta(0, "{}"),
+        e.ProofDelta(0, c.Proof("gemini", "s")),
+    ]
+    frames = chunks_of(DIALECT.stream_writer(REPLY).write(events))
+    assert json.loads(frames[-1])["choices"][0]["delta"]["tool_calls"] == [
+        {"index": 0, "extra_content": {"google": {"thought_signature": "s"}}, "function": {"arguments": ""}}
+    ]
 
 
 def test_what_no_chat_client_could_read_is_told_in_a_notice() -> None:

@@ -85,6 +85,7 @@ PARTS = {
         [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}],
         (c.TextPart("a", cache=c.CacheMark(), extras=own(_cache_control={"type": "ephemeral"})),),
     ),
+    "a stray string": (["hello"], (c.TextPart("hello"),)),
     "an unknown part": (
         [{"type": "video_url", "video_url": {"url": "https://x.test/v.mp4"}}],
         (
@@ -401,6 +402,26 @@ def test_usage_in_the_stream_is_wanted_only_when_asked_for() -> None:
     assert read(stream=True, stream_options={"include_obfuscation": False}).stream_usage is False
 
 
+def test_a_format_of_an_unknown_type_is_kept() -> None:
+    request = read(response_format={"type": "grammar", "grammar": "x"})
+    assert request.output_format is None
+    assert request.extras[NAME] == {"response_format": {"type": "grammar", "grammar": "x"}}
+
+
+def test_a_location_without_its_wrapper() -> None:
+    tool = read(web_search_options={"user_location": {"city": "Bern", "x": 1}}).tools[0]
+    assert isinstance(tool, t.WebSearchTool)
+    assert tool.user_location == {"city": "Bern"}
+
+
+def test_a_marked_tool() -> None:
+    tool = read(
+        tools=[{"type": "function", "function": {"name": "f"}, "cache_control": {"type": "ephemeral"}}]
+    ).tools[0]
+    assert isinstance(tool, t.FunctionTool)
+    assert tool.cache == c.CacheMark()
+
+
 def test_what_the_hub_does_not_know_is_kept() -> None:
     request = read(
         modalities=["text"], prediction={"type": "content", "content": "x"}, moderation={"model": "m"}, zzz=1
@@ -502,6 +523,117 @@ FAULTS: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "an unknown reasoning type": ({"reasoning": {"effort": 3}}, "reasoning.effort", "must be a string"),
     "a stop sequence that is a number": ({"stop": ["a", 1]}, "stop[1]", "must be a string"),
+    "a part that is a number": (
+        {"messages": [{"role": "user", "content": [5]}]},
+        "messages[0].content[0]",
+        "an object",
+    ),
+    "content that is a number": (
+        {"messages": [{"role": "user", "content": 5}]},
+        "messages[0].content",
+        "not a number",
+    ),
+    "audio without data": (
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "input_audio", "input_audio": {"format": "wav"}}]}
+            ]
+        },
+        "messages[0].content[0].input_audio.data",
+        "is required",
+    ),
+    "a cache mark that is text": (
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "cache_control": "yes"}]}]},
+        "messages[0].content[0].cache_control",
+        "must be an object",
+    ),
+    "a TTL that is a number": (
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": "x", "cache_control": {"ttl": 5}}]}
+            ]
+        },
+        "messages[0].content[0].cache_control.ttl",
+        "must be a string",
+    ),
+    "an unknown citation": (
+        {"messages": [{"role": "assistant", "content": "x", "citation_details": [{"kind": "dream"}]}]},
+        "messages[0].citation_details[0].kind",
+        "must be one of",
+    ),
+    "a citation that is wrong": (
+        {
+            "messages": [
+                {
+                    "role": "assistant",
+                    "annotations": [{"type": "url_citation", "url_citation": {"start_index": -1}}],
+                }
+            ]
+        },
+        "messages[0].annotations[0].start_index",
+        "at least 0",
+    ),
+    "a detail without a type": (
+        {"messages": [{"role": "assistant", "reasoning_details": [{"text": "x"}]}]},
+        "messages[0].reasoning_details[0].type",
+        "is required",
+    ),
+    "a provider-side call that is wrong": (
+        {"messages": [{"role": "assistant", "server_tool_calls": [{"name": 5}]}]},
+        "messages[0].server_tool_calls[0].name",
+        "must be a string",
+    ),
+    "an image that is wrong": (
+        {"messages": [{"role": "assistant", "images": [{"image_url": {"url": "x"}}]}]},
+        "messages[0].images[0].image_url.url",
+        "URL",
+    ),
+    "a function call without a name": (
+        {"messages": [{"role": "assistant", "function_call": {"arguments": "{}"}}]},
+        "messages[0].function_call.name",
+        "is required",
+    ),
+    "a tool without a type": ({"tools": [{"name": "x"}]}, "tools[0].type", "is required"),
+    "a grammar that is none": (
+        {"tools": [{"type": "custom", "custom": {"name": "g", "format": {"type": "grammar"}}}]},
+        "tools[0].custom.format.grammar",
+        "is required",
+    ),
+    "a location that is text": (
+        {"web_search_options": {"user_location": "here"}},
+        "web_search_options.user_location",
+        "an object",
+    ),
+    "a tool choice of an unknown type": (
+        {"tool_choice": {"type": "maybe"}},
+        "tool_choice.type",
+        "'function'",
+    ),
+    "a tool choice that is a number": ({"tool_choice": 5}, "tool_choice", "a string or an object"),
+    "allowed tools of an unknown mode": (
+        {"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "x", "tools": []}}},
+        "tool_choice.allowed_tools.mode",
+        "'auto' or 'required'",
+    ),
+    "an allowed tool without a name": (
+        {
+            "tool_choice": {
+                "type": "allowed_tools",
+                "allowed_tools": {"mode": "auto", "tools": [{"type": "function"}]},
+            }
+        },
+        "tool_choice.allowed_tools.tools[0]",
+        "must name a tool",
+    ),
+    "a function choice that is a number": ({"function_call": 5}, "function_call", "must be 'none', 'auto'"),
+    "a function choice without a name": ({"function_call": {}}, "function_call.name", "is required"),
+    "a stop that is a number": ({"stop": 5}, "stop", "a string or an array"),
+    "a budget that is text": (
+        {"thinking": {"type": "enabled", "budget_tokens": "x"}},
+        "thinking.budget_tokens",
+        "an integer",
+    ),
+    "an unknown format": ({"response_format": {"type": 5}}, "response_format.type", "must be a string"),
     "a temperature that is a string": ({"temperature": "hot"}, "temperature", "must be a number"),
     "a fraction of tokens": ({"max_tokens": 1.5}, "max_tokens", "must be an integer"),
     "no tokens": ({"max_completion_tokens": 0}, "max_completion_tokens", "at least 1"),

@@ -15,10 +15,13 @@ from bytespike.core.response import ChatResponse, Logprobs
 from bytespike.core.usage import Usage
 from bytespike.protocols.openai_chat import DIALECT
 from bytespike.protocols.openai_chat.calls_in import CALLS_MAX
+from bytespike.protocols.openai_chat.response import call_prefix
 from bytespike.testing.chat_stream import validate_stream
 from tests.support.chat_traffic import REPLY, same_response
 
 NAME = "openai_chat"
+#: What made-up ids begin with in the first choice of the answer "chatcmpl-1".
+PREFIX = call_prefix("chatcmpl-1", 0)
 DONE = b"data: [DONE]\n\n"
 STOP = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 
@@ -288,7 +291,78 @@ ROWS: dict[str, tuple[list[dict[str, Any]], tuple[c.Part, ...]]] = {
         ],
         (c.TextPart("a"), c.ToolCallPart("i", "f", "{}"), c.TextPart("b")),
     ),
+    "the deprecated function call": (
+        [delta(function_call={"name": "f", "arguments": ""}), delta(function_call={"arguments": "{}"})],
+        (c.ToolCallPart(f"{PREFIX}function", "f", "{}", extras=own(_legacy=True)),),
+    ),
+    "a call without id": (
+        [call(index=0, type="function", function={"name": "f", "arguments": "{}"})],
+        (c.ToolCallPart(f"{PREFIX}0", "f", "{}"),),
+    ),
+    "a call that never gets a name": (
+        [call(index=0, id="a", function={"arguments": "{}"})],
+        (c.ToolCallPart("a", "", "{}"),),
+    ),
+    "neither index nor id, one after the other": (
+        [
+            call(function={"name": "f", "arguments": "{}"}),
+            call(function={"name": "f", "arguments": '{"x":1}'}),
+        ],
+        (c.ToolCallPart(f"{PREFIX}0", "f", "{}"), c.ToolCallPart(f"{PREFIX}1", "f", '{"x":1}')),
+    ),
+    "arguments repeated after their end": (
+        [
+            call(index=0, id="a", function={"name": "f", "arguments": "{}"}),
+            call(index=1, id="b", function={"name": "g", "arguments": "{}"}),
+            call(index=0, function={"arguments": "{}"}),
+        ],
+        (c.ToolCallPart("a", "f", "{}"), c.ToolCallPart("b", "g", "{}")),
+    ),
+    "a signature that comes after the call": (
+        [
+            call(index=0, id="a", function={"name": "f", "arguments": "{"}),
+            call(index=0, function={"arguments": "}"}, extra_content={"google": {"thought_signature": "s"}}),
+        ],
+        (c.ToolCallPart("a", "f", "{}", proof=c.Proof("gemini", "s")),),
+    ),
     # --- citations, images, audio, provider-side tools ---
+    "a signed message (Gemini)": (
+        [delta(content="x"), delta(extra_content={"google": {"thought_signature": "s"}})],
+        (c.TextPart("x"), c.ReasoningPart(proof=c.Proof("gemini", "s"))),
+    ),
+    "a detail of an unknown type": (
+        [delta(reasoning_details=[{"type": "reasoning.image", "x": 1}])],
+        (c.ForeignPart(NAME, "reasoning_detail", {"type": "reasoning.image", "x": 1}),),
+    ),
+    "an annotation that is no citation": (
+        [delta(content="x"), delta(annotations=[{"type": "file", "file": {}}])],
+        (c.TextPart("x"), c.ForeignPart(NAME, "annotation", {"type": "file", "file": {}})),
+    ),
+    "odd content parts": (
+        [
+            delta(
+                content=[
+                    "stray",
+                    {"type": "image_url", "image_url": {"url": "https://x.test/a.png"}},
+                    {"type": "thinking", "thinking": "hm"},
+                    {"type": "text", "text": ""},
+                ]
+            )
+        ],
+        (c.ImagePart(c.UrlSource("https://x.test/a.png")), c.ReasoningPart("hm")),
+    ),
+    "provider-side tools (Groq)": (
+        [
+            delta(executed_tools=[{"index": 0, "type": "search", "arguments": "{}"}]),
+            delta(executed_tools=[{"index": 0, "type": "search", "arguments": "{}", "output": "found"}]),
+            delta(content="x"),
+        ],
+        (
+            c.ServerToolCallPart(f"{PREFIX}tool_0", "web_search", "{}", "groq"),
+            c.ServerToolResultPart(f"{PREFIX}tool_0", "executed_tool", {"output": "found"}, "groq"),
+            c.TextPart("x"),
+        ),
+    ),
     "a citation after its text": (
         [
             delta(content="see here"),
@@ -356,6 +430,10 @@ ROWS: dict[str, tuple[list[dict[str, Any]], tuple[c.Part, ...]]] = {
 }
 
 
+#: A client could not be told of a call without a name; and made-up ids differ in another answer.
+NAMELESS = {"a call that never gets a name", "the deprecated function call"}
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_chunks_become(row: str) -> None:
     chunks, parts = ROWS[row]
@@ -365,6 +443,8 @@ def test_chunks_become(row: str) -> None:
 @pytest.mark.parametrize("row", ROWS)
 def test_what_was_streamed_reads_the_same_when_it_is_written_whole_or_streamed_on(row: str) -> None:
     response = folded(*ROWS[row][0])
+    if row in NAMELESS:
+        return
     whole = DIALECT.read_response(DIALECT.write_response(response, REPLY).body)
     assert same_response(whole) == same_response(response)
     written = DIALECT.stream_writer(REPLY).write(read(stream(*ROWS[row][0], STOP) + DONE))

@@ -18,7 +18,7 @@ from bytespike.core.content import (
     UrlSource,
 )
 from bytespike.core.json_types import JSON, JSONObject
-from bytespike.protocols.openai_chat.citations import is_annotation, write_citation
+from bytespike.protocols.openai_chat.citations import citation_lists, is_annotation
 from bytespike.protocols.openai_chat.history_out import google_signature
 from bytespike.protocols.openai_chat.losses import Losses
 from bytespike.protocols.openai_chat.names import NAME, own, wire_members
@@ -115,21 +115,6 @@ def image_entry(part: ImagePart, losses: Losses) -> JSONObject:
             losses.dropped("images", "only a file id is known")
             url = ""
     return {"type": "image_url", "image_url": {"url": url}}
-
-
-def citation_lists(parts: Sequence[Part]) -> dict[str, list[JSONObject]]:
-    """`annotations` and `citation_details` of a whole message, as far as there are any."""
-    lists: dict[str, list[JSONObject]] = {}
-    at = 0
-    for part in parts:
-        if isinstance(part, TextPart):
-            for citation in part.citations:
-                member, entry = write_citation(citation, at, at + len(part.text))
-                lists.setdefault(member, []).append(entry)
-            at += len(part.text)
-        elif isinstance(part, ForeignPart) and is_annotation(part) and isinstance(part.raw, dict):
-            lists.setdefault("annotations", []).append(part.raw)
-    return lists
 
 
 def tell_foreign(part: ForeignPart, losses: Losses) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from msgspec import structs
 
@@ -184,10 +184,9 @@ class ChoiceReader:
         self._chars += len(text)
         events.append(e.TextDelta(self._open, text))
 
-    def _content_parts(self, content: list[Any], events: list[e.Event]) -> None:
+    def _content_parts(self, content: list[JSON], events: list[e.Event]) -> None:
         """Mistral: an array of text and thinking parts."""
-        entries: list[JSON] = content
-        for entry in entries:
+        for entry in content:
             if not isinstance(entry, dict):
                 continue
             match read_part(entry):
@@ -319,12 +318,13 @@ class ChoiceReader:
             for entry in message.server_tool_calls or ():
                 self._server_tool(entry, events)
             for number, tool in enumerate(message.executed_tools or ()):
-                told: JSONObject = tool
-                self._executed_tool(told, number, events)
+                self._executed_tool(tool, number, events)
         if message.annotations or message.citation_details:
-            self._citations(
-                {"annotations": message.annotations, "citation_details": message.citation_details}, events
-            )
+            told: JSONObject = {
+                "annotations": [*(message.annotations or ())],
+                "citation_details": [*(message.citation_details or ())],
+            }
+            self._citations(told, events)
         if message.images:
             self._close_open(events)
             for image in read_images({"images": [*message.images]}):
@@ -335,7 +335,7 @@ class ChoiceReader:
             self._close_open(events)
             self._calls.read_legacy(message.function_call, events)
 
-    def _citations(self, told: dict[str, Any], events: list[e.Event]) -> None:
+    def _citations(self, told: JSONObject, events: list[e.Event]) -> None:
         placed, foreign = read_citations(told)
         for item in placed:
             if self._kind != "text":
@@ -385,11 +385,10 @@ class ChoiceReader:
         if result is not None:
             self._whole(result, events)
 
-    def _audio_piece(self, audio: dict[str, Any]) -> None:
+    def _audio_piece(self, audio: JSONObject) -> None:
         for name, value in audio.items():
-            piece: JSON = value
-            if isinstance(piece, (str, int)) and not isinstance(piece, bool):
-                text = str(piece)
+            if isinstance(value, (str, int)) and not isinstance(value, bool):
+                text = str(value)
                 self._audio_chars += len(text)
                 if self._audio_chars > ANSWER_BYTES_MAX:
                     raise TooMuch("audio")

@@ -20,7 +20,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias, cast
 
 from msgspec import structs
 
-from bytespike.core.content import Citation, ForeignPart, TextPart
+from bytespike.core.content import Citation, ForeignPart, Part, TextPart
 from bytespike.core.json_types import JSON, NO_EXTRAS, Extras, JSONObject
 from bytespike.protocols.openai_chat import fields as f
 from bytespike.protocols.openai_chat.names import NAME, aside, wire_members
@@ -235,3 +235,18 @@ def _add_extensions(entry: JSONObject, citation: Citation) -> None:
     foreign: dict[str, JSON] = {name: members for name, members in citation.extras.items() if name != NAME}
     if foreign:
         entry["extras"] = foreign
+
+
+def citation_lists(parts: Sequence[Part]) -> dict[str, list[JSONObject]]:
+    """`annotations` and `citation_details` of a whole message, as far as there are any."""
+    lists: dict[str, list[JSONObject]] = {}
+    at = 0
+    for part in parts:
+        if isinstance(part, TextPart):
+            for citation in part.citations:
+                member, entry = write_citation(citation, at, at + len(part.text))
+                lists.setdefault(member, []).append(entry)
+            at += len(part.text)
+        elif isinstance(part, ForeignPart) and is_annotation(part) and isinstance(part.raw, dict):
+            lists.setdefault("annotations", []).append(part.raw)
+    return lists

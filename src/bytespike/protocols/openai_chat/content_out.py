@@ -87,7 +87,7 @@ class ContentWriter:
                     entries.append(self.text(part))
                 case SearchResultPart():
                     entries.append(self.search_result(part))
-                case DocumentPart() if isinstance(part.source, (TextSource, PartsSource)):
+                case DocumentPart() if is_text(part):
                     entries.extend(self.document(part))
                 case ForeignPart():
                     entries.append(foreign(part))
@@ -96,6 +96,8 @@ class ContentWriter:
         return entries
 
     def text(self, part: TextPart) -> JSONObject:
+        if part.citations and q.SERVER_TOOL_CALLS not in self.quirks:
+            self.losses.dropped("messages.citations", "the model takes no citations back")
         entry: JSONObject = {"type": "text", "text": part.text}
         if part.cache is not None or part.extras:
             self._finish(entry, part.cache, part.extras)
@@ -234,6 +236,17 @@ def foreign(part: ForeignPart) -> JSONObject:
     if part.dialect != NAME or not isinstance(part.raw, dict):
         raise unsupported(f"This model cannot be given content of type '{part.kind}'.")
     return part.raw
+
+
+def is_text(part: DocumentPart) -> bool:
+    """Whether a document is nothing but text."""
+    match part.source:
+        case TextSource():
+            return True
+        case PartsSource(parts=parts):
+            return all(isinstance(inner, (TextPart, SearchResultPart)) for inner in parts)
+        case _:
+            return False
 
 
 def _plain(entry: JSONObject) -> bool:

@@ -19,10 +19,8 @@ from bytespike.core.content import (
     ForeignPart,
     ImagePart,
     Part,
-    PartsSource,
     SearchResultPart,
     TextPart,
-    TextSource,
     ToolResultPart,
     Turn,
 )
@@ -30,7 +28,7 @@ from bytespike.core.dialect import Target
 from bytespike.core.json_types import JSON, JSONObject
 from bytespike.core.request import ChatRequest
 from bytespike.protocols.openai_chat import quirks as q
-from bytespike.protocols.openai_chat.content_out import ContentWriter, foreign, unsupported
+from bytespike.protocols.openai_chat.content_out import ContentWriter, foreign, is_text, unsupported
 from bytespike.protocols.openai_chat.history_out import write_assistant
 from bytespike.protocols.openai_chat.losses import Losses
 from bytespike.protocols.openai_chat.names import own, wire_members
@@ -189,7 +187,7 @@ class _Conversation:
                     entries.append(self.writer.text(part))
                 case SearchResultPart():
                     entries.append(self.writer.search_result(part))
-                case DocumentPart(source=TextSource() | PartsSource()):
+                case DocumentPart() if is_text(part):
                     entries.extend(self.writer.document(part))
                 case ImagePart() | DocumentPart():
                     moved.append(part)

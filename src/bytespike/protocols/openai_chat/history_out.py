@@ -21,7 +21,7 @@ from bytespike.core.content import (
 )
 from bytespike.core.json_types import JSON, JSONObject
 from bytespike.protocols.openai_chat import quirks as q
-from bytespike.protocols.openai_chat.citations import is_annotation, write_citation
+from bytespike.protocols.openai_chat.citations import citation_lists, is_annotation
 from bytespike.protocols.openai_chat.content_out import ContentWriter, foreign, unsupported
 from bytespike.protocols.openai_chat.names import NAME, own, wire_members
 from bytespike.protocols.openai_chat.reasoning import GEMINI, is_foreign_detail, join_text, write_details
@@ -157,25 +157,13 @@ def _reasoning(message: JSONObject, turn: Turn, has_calls: bool, writer: Content
 
 def _extensions(message: JSONObject, turn: Turn, writer: ContentWriter) -> None:
     """Citations and provider-side tools, for an upstream that reads this dialect's extensions."""
-    cited = any(isinstance(part, TextPart) and part.citations for part in turn.parts)
     if q.SERVER_TOOL_CALLS not in writer.quirks:
-        if cited:
-            writer.losses.dropped("messages.citations", "the model takes no citations back")
         return
     tools = write_server_tools(list(turn.parts))
     if tools:
         message["server_tool_calls"] = [*tools]
-    if not cited:
-        return
-    lists: dict[str, list[JSON]] = {}
-    at = 0
-    for part in turn.parts:
-        if isinstance(part, TextPart):
-            for citation in part.citations:
-                member, entry = write_citation(citation, at, at + len(part.text))
-                lists.setdefault(member, []).append(entry)
-            at += len(part.text)
-    message.update(lists)
+    for name, entries in citation_lists(turn.parts).items():
+        message[name] = [*entries]
 
 
 # --- provider-side tools as text -------------------------------------------------------------------------------

@@ -121,7 +121,8 @@ def read_detail(detail: JSONObject) -> ReasoningPart | ForeignPart:
         # Only Anthropic redacts; elsewhere the encrypted form is simply how reasoning travels.
         return ReasoningPart(proof=proof, redacted=origin == ANTHROPIC, id=item_id, extras=kept)
     if kind not in (TEXT, SUMMARY):
-        return ForeignPart(NAME, FOREIGN_DETAIL, detail)
+        told: JSONObject = {key: value for key, value in detail.items() if key != "index"}
+        return ForeignPart(NAME, FOREIGN_DETAIL, told)
     signature = f.optional_text(detail, "signature")
     if not signature and isinstance(detail.get("format"), str):
         kept = aside({**own(kept), "_format": detail["format"]})

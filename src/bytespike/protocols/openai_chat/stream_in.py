@@ -18,13 +18,12 @@ alone, after reasoning that came as plain text alone, only add their proofs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from bytespike.core import events as e
 from bytespike.core.finish import Finish
 from bytespike.core.fold import PARTS_MAX
-from bytespike.core.json_types import JSONObject
+from bytespike.core.json_types import JSON, JSONObject
 from bytespike.core.usage import Usage
 from bytespike.errors import GatewayError, UpstreamError
 from bytespike.protocols.openai_chat.choice_in import ChoiceReader, Numbering, TooMuch
@@ -138,13 +137,10 @@ class ChatStreamReader:
         """A usage frame of a vendor that leaves the empty array out, a keep-alive, or an error by another name."""
         failed = (chunk.base_resp or {}).get("status_code")
         if chunk.message is not None or chunk.code is not None or failed:
-            said: Mapping[str, Any] = {
-                "code": chunk.code,
-                "message": chunk.message,
-                "base_resp": chunk.base_resp,
-            }
-            present = {key: value for key, value in said.items() if value is not None}
-            self._fail_with(present, chunk, events)
+            said: JSONObject = {"code": chunk.code, "message": chunk.message}
+            if chunk.base_resp is not None and failed:
+                said = {"base_resp": chunk.base_resp}
+            self._fail_with(said, chunk, events)
         elif chunk.usage:
             self._usage = read_usage(chunk.usage)
             events.append(e.UsageUpdate(self._usage))
@@ -163,7 +159,7 @@ class ChatStreamReader:
         events.append(e.Done(self._usage or UNKNOWN, aside(self._extras)))
         self._over = True
 
-    def _fail_with(self, error: Any, chunk: Chunk, events: list[e.Event]) -> None:
+    def _fail_with(self, error: JSON, chunk: Chunk, events: list[e.Event]) -> None:
         """An error inside of the stream. One about the channel is not shown."""
         if chunk.usage:
             events.append(e.UsageUpdate(read_usage(chunk.usage)))

@@ -205,12 +205,15 @@ def _money() -> None:
         sa.ForeignKeyConstraint(["debit_account"], ["accounts.id"], name=op.f("fk_transfers_debit_account")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_transfers")),
         sa.UniqueConstraint("idempotency_key", name=op.f("uq_transfers_idempotency_key")),
+        sqlite_with_rowid=False,
     )
     op.create_index(
         op.f("ix_transfers_credit_account_created_at"),
         "transfers",
         ["credit_account", "created_at"],
         unique=False,
+        sqlite_where=sa.text("kind <> 'usage'"),
+        postgresql_where=sa.text("kind <> 'usage'"),
     )
     op.create_index(
         op.f("ix_transfers_debit_account_created_at"),
@@ -252,6 +255,7 @@ def _money() -> None:
         sa.Column("latency_ms", sa.Integer(), nullable=False),
         sa.Column("first_token_ms", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("request_id", name=op.f("pk_usage")),
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_usage_at"), "usage", ["at"], unique=False)
     op.create_index(op.f("ix_usage_key_id_at"), "usage", ["key_id", "at"], unique=False)
@@ -273,8 +277,8 @@ def _money() -> None:
         sa.Column("latency_ms", sa.Integer(), nullable=False),
         sa.Column("first_token_ms", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("request_id", "ordinal", name=op.f("pk_attempts")),
+        sqlite_with_rowid=False,
     )
-    op.create_index(op.f("ix_attempts_at"), "attempts", ["at"], unique=False)
 
 
 def _own() -> None:
