@@ -9,8 +9,9 @@ from benchmarks.work import STATIC, WHOLE, Dialect, Manner, Prompt, Work
 
 #: Events of the longer and the shorter stream; their difference is what one event costs.
 MANY, FEW = 200, 2
-#: Between two events of a paced stream.
+#: Between two events of a paced stream, and how many the longer one has.
 PACE_MS = 10
+MANY_PACED = 100
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,12 +68,12 @@ def _agent(client: Dialect, upstream: Dialect) -> WholeCase:
 
 
 def _stream(manner: str, client: Dialect, upstream: Dialect) -> StreamCase:
-    interval_ms = PACE_MS if manner == "paced" else 0
+    paced = manner == "paced"
     few, many = (
-        Work(client, upstream, "short", Manner(events=events, interval_ms=interval_ms))
-        for events in (FEW, MANY)
+        Work(client, upstream, "short", Manner(events=events, interval_ms=PACE_MS if paced else 0))
+        for events in (FEW, MANY_PACED if paced else MANY)
     )
-    if manner == "paced":
+    if paced:
         return StreamCase(f"stream-paced/{_pair(client, upstream)}", few, many, 200, None)
     budget = 8.0 if client == upstream else 25.0
     return StreamCase(f"stream-burst/{_pair(client, upstream)}", few, many, 32, budget)

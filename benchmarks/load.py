@@ -29,11 +29,13 @@ _QUIET_STEPS = 2
 #: CPU in a step below which a process is idle: one clock tick of 10 ms, or none.
 _QUIET_CPU_SECONDS = 0.015
 _STREAM_SECONDS_MAX = 120.0
+#: More requests than any run of wrk completes: what it sent, when it failed, is not known.
+_MANY = 10_000_000
 
 
 @dataclasses.dataclass(slots=True)
 class Tally:
-    """Requests sent to one server: those with an answer, and at most so many that were broken off."""
+    """Requests sent to one server: those with an answer, and at most so many more whose end is not known."""
 
     answered: int = 0
     cut: int = 0
@@ -52,10 +54,12 @@ class Loader:
     def whole(self, subject: Subject, target: Target, *, connections: int, seconds: float) -> Sample:
         """wrk for `seconds`. Raises NotMeasured."""
         before = procfs.cpu_seconds(subject.process.pid)
-        load = self.wrk.run(target, connections=connections, seconds=seconds)
         tally = self.tallies[target.port]
+        tally.cut += _MANY
+        load = self.wrk.run(target, connections=connections, seconds=seconds)
+        # By the clock: each connection's last request is broken off.
+        tally.cut += connections - _MANY
         tally.answered += load.requests
-        tally.cut += connections
         return Sample(_used(subject, before), load.requests, load.seconds)
 
     def streams(
@@ -83,9 +87,7 @@ class Loader:
         """The stream client, to its end. Raises NotMeasured unless every answer was clean."""
         seconds = _STREAM_SECONDS_MAX + (requests / pace if pace else 0)
         with self.begun(target, work, connections=connections, requests=requests, pace=pace) as client:
-            counts = finished(client, seconds)
-        self.tallies[target.port].answered += counts.completed
-        return counts
+            return self.finished(client, target, seconds)
 
     @contextlib.contextmanager
     def begun(
@@ -116,7 +118,10 @@ class Loader:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
+                # A reader that took more than the line it was asked for would keep the rest from `finished`.
+                bufsize=0,
             )
+        self.tallies[target.port].cut += requests
         try:
             assert client.stdin is not None
             client.stdin.write(msgspec.json.encode(order))
@@ -129,6 +134,14 @@ class Loader:
                 client.wait()
             if client.stdout is not None:
                 client.stdout.close()
+
+    def finished(self, client: subprocess.Popen[bytes], target: Target, seconds: float) -> Counts:
+        """Waits for the figures of a client that has begun. Raises NotMeasured unless every answer was clean."""
+        counts = _counts(client, seconds)
+        tally = self.tallies[target.port]
+        tally.cut -= counts.completed
+        tally.answered += counts.completed
+        return counts
 
     def _request_file(self, target: Target) -> Path:
         path = self.work / f"{hashlib.sha256(repr(target).encode()).hexdigest()[:16]}.http"
@@ -148,8 +161,7 @@ def http_request(target: Target) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + target.body
 
 
-def finished(client: subprocess.Popen[bytes], seconds: float) -> Counts:
-    """Waits for the stream client's figures. Raises NotMeasured."""
+def _counts(client: subprocess.Popen[bytes], seconds: float) -> Counts:
     try:
         output, _ = client.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import select
 import subprocess
@@ -11,7 +10,7 @@ from collections.abc import Sequence
 from benchmarks import procfs
 from benchmarks.cases import EVENT_DELAY_P99_MS, IDLE_MB, OPEN_INTERVAL_MS, OPEN_STREAM_KB, open_streams
 from benchmarks.figures import Figure
-from benchmarks.load import finished, settle
+from benchmarks.load import settle
 from benchmarks.processes import NotMeasured
 from benchmarks.rounds import Run, target_of
 from benchmarks.subjects.subject import Subject
@@ -68,8 +67,9 @@ def measure_open_streams(run: Run) -> list[Figure]:
     with run.loader.begun(target, work, connections=streams, requests=streams, announce=True) as client:
         _wait_open(client)
         during = procfs.memory(run.subject.process.pid)
-        counts = finished(client, _OPEN_SECONDS_MAX + 2 * work.manner.events * OPEN_INTERVAL_MS / 1000)
-    run.loader.tallies[target.port].answered += counts.completed
+        counts = run.loader.finished(
+            client, target, _OPEN_SECONDS_MAX + 2 * work.manner.events * OPEN_INTERVAL_MS / 1000
+        )
     cpu = procfs.cpu_seconds(run.subject.process.pid) - cpu_before
     expected = streams * work.manner.events
     if counts.events != expected or counts.delay is None:
@@ -110,7 +110,7 @@ def _wait_open(client: subprocess.Popen[bytes]) -> None:
     """Until the client says that every stream has begun. Raises NotMeasured."""
     assert client.stdout is not None
     ready, _, _ = select.select([client.stdout], [], [], _OPEN_SECONDS_MAX)
-    line = os.read(client.stdout.fileno(), len(b"open\n")) if ready else b""
+    line = client.stdout.readline() if ready else b""
     if line != b"open\n":
         counts = "" if not ready else line + client.stdout.read(300)
         raise NotMeasured(f"not every stream began within {_OPEN_SECONDS_MAX:.0f} s: {counts!r}")

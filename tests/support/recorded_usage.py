@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-TRAFFIC = Path(os.environ.get("BYTESPIKE_TRAFFIC", Path(__file__).parents[2] / ".." / "shared" / "traffic"))
+TRAFFIC = Path(os.environ.get("BYTESPIKE_TRAFFIC") or Path(__file__).parents[2] / ".." / "shared" / "traffic")
 
 
 class Exchange(NamedTuple):

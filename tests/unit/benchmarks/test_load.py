@@ -60,7 +60,7 @@ def test_every_event_of_every_stream_is_counted_once(upstream: int, loader: Load
     target = _target(upstream, work)
     counts = loader.run(target, work, connections=4, requests=10)
     assert (counts.completed, counts.events) == (10, 2000)
-    assert loader.tallies[upstream].answered == 10
+    assert loader.tallies[upstream] == load.Tally(answered=10, cut=0)
 
 
 def test_an_events_delay_is_from_its_writing_to_its_reading(upstream: int, loader: Loader) -> None:
@@ -85,6 +85,7 @@ def test_an_answer_that_is_not_200_is_a_failure(upstream: int, loader: Loader) -
     work = Work("chat", "chat", "short", WHOLE)
     with pytest.raises(NotMeasured, match="status 404"):
         loader.run(Target(upstream, "/elsewhere", (), b"{}"), work, connections=1, requests=1)
+    assert loader.tallies[upstream] == load.Tally(answered=0, cut=1)
 
 
 def test_the_request_is_sent_with_its_length_and_headers() -> None:

@@ -20,7 +20,7 @@ from bytespike.providers.simulator.directives import Defaults
 from bytespike.providers.simulator.exchange import Fault, Incoming, Reply, World
 from bytespike.providers.simulator.prefix_cache import PrefixCache
 
-TRAFFIC = Path(os.environ.get("BYTESPIKE_TRAFFIC", Path(__file__).parents[4] / "shared" / "traffic"))
+TRAFFIC = Path(os.environ.get("BYTESPIKE_TRAFFIC") or Path(__file__).parents[4] / "shared" / "traffic")
 SEED = b"0"
 HEADERS = {"authorization": "Bearer k", "anthropic-version": "2023-06-01", "anthropic-beta": "recorded"}
 
