@@ -12,8 +12,6 @@ Errors rise as `errors.GatewayError`; whoever called `serve` tells the client. N
 
 from __future__ import annotations
 
-import asyncio
-
 from bytespike.errors import GatewayError, InvalidRequest, NoAvailableChannel, UpstreamError, UpstreamTimeout
 from bytespike.ledger.amounts import format_usd
 from bytespike.pipeline.attempt import AttemptFailed, Requests, attempt, prepare
@@ -28,7 +26,7 @@ from bytespike.wire.json import encode
 
 
 async def serve(parts: Parts, call: Call, client: Client) -> None:
-    """Carry one request from its arrival to its last byte.
+    """Carry one request from its arrival to its last byte. A caller that hangs up cancels this, wherever it waits.
 
     Raises: any GatewayError while the client has seen nothing of an answer.
     """
@@ -44,12 +42,6 @@ async def serve(parts: Parts, call: Call, client: Client) -> None:
             await client.respond(_preview(chosen, cost), ())
         else:
             await _deliver(parts, call, client, chosen, settlement)
-    except asyncio.CancelledError:
-        if not client.gone:
-            raise
-        task = asyncio.current_task()
-        if task is not None:
-            task.uncancel()
     finally:
         settlement.close()
 

@@ -108,7 +108,11 @@ class GatewayApp:
         except ClientGone:
             pass
         except asyncio.CancelledError:
-            raise
+            if not exchange.gone:
+                raise
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()
         except Exception as error:
             log.error("unexpected error", request_id=exchange.request_id, endpoint=route.name, exc_info=error)
             if exchange.began:
