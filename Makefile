@@ -30,7 +30,7 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
 
 .PHONY: run
 run: $(VENV)/.runtime ## Start the gateway with SQLite and the simulator (PORT, DATA_DIR)
-	@PORT="$(PORT)" DATA_DIR="$(DATA_DIR)" $(BIN)/bytespike demo
+	@PORT="$(PORT)" DATA_DIR="$(DATA_DIR)" exec $(BIN)/bytespike demo
 
 .PHONY: test
 test: $(VENV)/.dev ## Every test

@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bytespike import ids
+from bytespike.accounts import channels
 from bytespike.accounts.control import Control
 from bytespike.accounts.directory import Directory
 from bytespike.accounts.master_key import open_box
@@ -30,6 +31,7 @@ from bytespike.catalog.load import Alias
 from bytespike.catalog.resolve import Catalog, load_catalog
 from bytespike.clock import SystemClock
 from bytespike.core.json_types import JSONObject
+from bytespike.errors import NotFound
 from bytespike.http.inbound.absent import absent
 from bytespike.http.inbound.count import serve_count
 from bytespike.http.inbound.gateway import GatewayApp, Route
@@ -128,7 +130,9 @@ async def assemble(settings: Settings) -> AsyncGenerator[Application]:
             tls=client_context(None if settings.ca_file is None else str(settings.ca_file)),
         )
         stack.push_async_callback(upstream.close, UPSTREAM_DRAIN_SECONDS)
+        refusals = _Refusals(Control(engine, box, clock))
         parts = Parts(
+            credential_refused=refusals.put,
             clock=clock,
             directory=directory,
             catalog=catalog,
@@ -154,6 +158,7 @@ async def assemble(settings: Settings) -> AsyncGenerator[Application]:
         directory.subscribe(followers.on_change)
         await stack.enter_async_context(_running(directory.run()))
         await stack.enter_async_context(_running(followers.run()))
+        await stack.enter_async_context(_running(refusals.run()))
         control = Control(engine, box, clock)
         metrics = _metrics(parts)
         asgi = _routes(settings, parts, control, metrics, engine)
@@ -228,6 +233,32 @@ class Listener(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._on_listening(self.servers[0].sockets[0].getsockname()[1])
+
+
+class _Refusals:
+    """Channels whose credential an upstream refuses are disabled, with the reason, until an operator has looked."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+        self._found: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
+
+    def put(self, channel_id: str, status: int) -> None:
+        log.error("the upstream refuses the channel's credential", channel_id=channel_id, status=status)
+        self._found.put_nowait((channel_id, status))
+
+    async def run(self) -> None:
+        while True:
+            channel_id, status = await self._found.get()
+            try:
+                async with self._control.writing("gateway") as write:
+                    await channels.disable(
+                        write, channel_id, f"the upstream refused its credential ({status})"
+                    )
+            except (SQLAlchemyError, OSError, NotFound) as error:
+                # In memory it rests all the same.
+                log.error(
+                    "a channel could not be disabled", channel_id=channel_id, error=type(error).__name__
+                )
 
 
 class _Followers:
@@ -346,7 +377,7 @@ def _routes(
             "/v1/messages": Route("messages", messages, POST=serve_text(parts, messages)),
             "/v1/messages/count_tokens": Route("count_tokens", messages, POST=serve_count(parts, messages)),
             "/v1/chat/completions": Route("chat_completions", chat, POST=serve_text(parts, chat)),
-            "/v1/responses": Route("responses", chat, GET=websocket_refused),
+            "/v1/responses": Route("responses", chat, GET=websocket_refused, POST=absent),
             "/v1/models": Route("models", chat, GET=list_models(parts)),
             "/v1/usage": Route("usage", chat, GET=usage(parts, partial(list_usage, engine))),
             "/v1/balance": Route("balance", chat, GET=balance(parts)),

@@ -40,6 +40,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
         self._boundaries = 0
+        self._hung_up = False
         self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -65,11 +66,23 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._boundaries += 1
+        if self._answering():
+            # A second request before the first is answered. Hardly any client does this, uvicorn queues without a
+            # bound, and would no longer notice a hang-up of the first: so it counts as one.
+            self._hung_up = True
+            self.transport.close()
+            return
         if self._head_timer is not None:
             self._stop_head_timer()
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        if not self._hung_up:
+            super().on_body(body)
+
     def on_message_complete(self) -> None:
+        if self._hung_up:
+            return
         self._in_head = True
         self._boundaries += 1
         # A small body comes with its head, before the application has begun: then nobody need watch it arrive.

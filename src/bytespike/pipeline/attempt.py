@@ -8,7 +8,17 @@ from bytespike.accounts.records import Channel
 from bytespike.core.dialect import Dialect, Target
 from bytespike.core.notices import Notice
 from bytespike.core.request import ChatRequest, ReasoningConfig
-from bytespike.errors import GatewayError, InvalidRequest, NoAvailableChannel, UpstreamError, UpstreamTimeout
+from bytespike.errors import (
+    ContentPolicyViolation,
+    GatewayError,
+    InsufficientBalance,
+    InvalidKey,
+    InvalidRequest,
+    NoAvailableChannel,
+    RateLimited,
+    UpstreamError,
+    UpstreamTimeout,
+)
 from bytespike.pipeline.call import Call
 from bytespike.pipeline.parts import Parts
 from bytespike.pipeline.plan import Plan
@@ -48,6 +58,14 @@ class AttemptFailed(Exception):
         self.about = about
         self.status = status
         self.retry_after = retry_after
+
+
+def about_of(error: GatewayError) -> str:
+    """Whose fault an error is that an upstream told inside a 200: the caller's own request must not make a channel
+    rest, nor be tried on the next one."""
+    if isinstance(error, InvalidRequest | ContentPolicyViolation):
+        return "request"
+    return "channel" if isinstance(error, RateLimited | InvalidKey | InsufficientBalance) else "upstream"
 
 
 class Requests:

@@ -5,6 +5,8 @@ Free, and so without a hold. A count made here is an estimate and says so.
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from bytespike.core.notices import Notice
 from bytespike.pipeline.attempt import AttemptFailed, Requests, attempt, prepare
 from bytespike.pipeline.authenticate import authenticate
@@ -44,5 +46,14 @@ async def count(parts: Parts, call: Call, client: Client) -> None:
         except (TransportError, NotJSON):
             pass
         break
-    tokens = Requests(call, chosen).prompt_tokens()
+    tokens = Requests(_with_limit(call), chosen).prompt_tokens()
     await client.respond(encode({"input_tokens": tokens}), (ESTIMATED,))
+
+
+def _with_limit(call: Call) -> Call:
+    """A body to be counted has no output limit, and a reader of requests wants one."""
+    try:
+        body = decode_object(call.body)
+    except NotJSON:
+        return call
+    return structs.replace(call, body=encode({"max_tokens": 1, **body}))

@@ -24,6 +24,9 @@ from bytespike.pipeline.stream import relay_stream
 from bytespike.pipeline.unary import relay_unary
 from bytespike.wire.json import encode
 
+#: With less than this left of a request's time another attempt cannot succeed, and would only cost.
+SECONDS_LEFT_MIN = 1.0
+
 
 async def serve(parts: Parts, call: Call, client: Client) -> None:
     """Carry one request from its arrival to its last byte. A caller that hangs up cancels this, wherever it waits.
@@ -58,6 +61,8 @@ async def _deliver(parts: Parts, call: Call, client: Client, chosen: Plan, settl
         except InvalidRequest as error:
             refused = error  # another channel may speak a dialect that can carry it
             continue
+        if last is not None and _seconds_left(parts, call) < SECONDS_LEFT_MIN:
+            break
         settlement.begin(candidate)
         try:
             answer = await attempt(parts, candidate, prepared, _seconds_left(parts, call))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bytespike.accounts.directory import Directory
@@ -40,7 +40,9 @@ class CatalogView:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The stages share these; none of them keeps state of its own between requests."""
+    """The stages share these; none of them keeps state of its own between requests.
+
+    `credential_refused(channel_id, status)`: an upstream refuses a channel's credential; somebody must look."""
 
     clock: Clock
     directory: Directory
@@ -51,3 +53,4 @@ class Parts:
     timeouts: Timeouts
     dialects: Mapping[str, Dialect]
     limits: Limits
+    credential_refused: Callable[[str, int], None]

@@ -61,6 +61,10 @@ def choose(parts: Parts, call: Call, key: KeyRecord) -> Plan:
         raise PermissionDenied("this key's group is not active")
     serving = routes.by_group_model.get(key.group_id, {}).get(model.slug, ())
     if not serving:
+        if any(model.slug in each.models and group.id in each.group_ids for each in routes.channels.values()):
+            raise NoAvailableChannel(
+                f"every channel for {model.slug} is disabled; its operator has to look", retry_after=60
+            )
         raise ModelNotInGroup(
             f"no channel of the group {group.name} serves {model.slug}; GET /v1/models lists what this key reaches",
             param="model",

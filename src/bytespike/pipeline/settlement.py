@@ -68,20 +68,25 @@ class Settlement:
         if failed.about == "request":
             return
         channel = candidate.channel
+        log.warning(
+            "an upstream call failed",
+            request_id=self._call.request_id,
+            channel=channel.name,
+            model=self._plan.model.slug,
+            status=failed.status,
+            error=failed.error.code,
+        )
         needs_operator = self._parts.health.note_failure(
             channel.id, failed.about, failed.status, failed.retry_after, self._parts.clock.now_us()
         )
         if needs_operator:
-            log.error(
-                "the upstream refuses the channel's credential", channel=channel.name, status=failed.status
-            )
+            self._parts.credential_refused(channel.id, failed.status)
 
     def posted(self, usage: Usage, notices: tuple[Notice, ...], end_reason: str = "completed") -> None:
         """Something was delivered: bill it. On return the receipt is durable."""
         candidate = self._end_attempt(end_reason, 200, "", usage)
         if end_reason == "completed":
             self._parts.health.note_success(candidate.channel.id)
-        self._open = False
         self._parts.ledger.post(
             self._hold,
             receipt(
@@ -98,6 +103,7 @@ class Settlement:
             ),
             tuple(self._attempts),
         )
+        self._open = False
 
     def close(self) -> None:
         """The request is over. A hold that is still open is voided: nothing was delivered that is to be paid."""

@@ -15,7 +15,7 @@ from bytespike.core.fold import StreamOutOfOrder
 from bytespike.core.notices import Notice
 from bytespike.core.response import ChatResponse
 from bytespike.errors import GatewayError, UpstreamError
-from bytespike.pipeline.attempt import AttemptFailed, Prepared, Requests, failed_transport
+from bytespike.pipeline.attempt import AttemptFailed, Prepared, Requests, about_of, failed_transport
 from bytespike.pipeline.call import Call, Client
 from bytespike.pipeline.parts import Parts
 from bytespike.pipeline.plan import Plan
@@ -25,6 +25,9 @@ from bytespike.pipeline.translation import Translation
 from bytespike.pipeline.unary import reply_of
 from bytespike.upstream.answer import Answer
 from bytespike.upstream.errors import TransportError
+
+#: How long the end of an upstream's answer may take after its closing frame.
+TAIL_SECONDS = 1.0
 
 
 async def relay_stream(
@@ -72,14 +75,21 @@ async def relay_stream(
         await _fail(client, settlement, failed, writer.fail(failed.error))
     except _Broken as broken:
         answer.abort()
-        failed = AttemptFailed(broken.error, "upstream", answer.status)
+        failed = AttemptFailed(broken.error, about_of(broken.error), answer.status)
         if not begun:
             raise failed from None
         await _fail(client, settlement, failed, broken.before + writer.fail(failed.error))
     except (asyncio.CancelledError, ConnectionError):
         answer.abort()
-        if begun:
+        if begun and client.gone:
             settlement.posted(usage_so_far(relay, requests), notices, "client_gone")
+        elif begun:
+            # The gateway stops. The client is told, and an answer that ends in an error costs nothing.
+            stopped = AttemptFailed(UpstreamError("the gateway is shutting down"), "request", answer.status)
+            await _fail(client, settlement, stopped, writer.fail(stopped.error))
+        raise
+    except BaseException:
+        answer.abort()
         raise
     else:
         usage = relay.usage
@@ -89,6 +99,18 @@ async def relay_stream(
             await client.begin(notices)
         settlement.posted(usage, notices)
         await client.finish(out)
+        await _let_go(answer)
+
+
+async def _let_go(answer: Answer) -> None:
+    """Nothing that matters follows. Read to the end if that comes at once, so that the connection can be used again."""
+    try:
+        while await answer.next_chunk_within(TAIL_SECONDS):
+            pass
+    except TransportError:
+        pass
+    finally:
+        answer.abort()
 
 
 async def _next_chunk(answer: Answer, relay: Tap) -> bytes:
@@ -146,7 +168,7 @@ async def _whole_as_stream(
         wrong = (
             error if isinstance(error, GatewayError) else UpstreamError("the upstream's answer is malformed")
         )
-        raise AttemptFailed(wrong, "upstream", answer.status) from None
+        raise AttemptFailed(wrong, about_of(wrong), answer.status) from None
     notices: tuple[Notice, ...] = (*prepared.notices, *writer.notices)
     usage = response.usage
     if not usage.prompt_total + usage.output:

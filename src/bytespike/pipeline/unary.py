@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bytespike.core.dialect import Reply
 from bytespike.errors import GatewayError
-from bytespike.pipeline.attempt import AttemptFailed, Prepared, Requests, failed_transport
+from bytespike.pipeline.attempt import AttemptFailed, Prepared, Requests, about_of, failed_transport
 from bytespike.pipeline.call import Call, Client
 from bytespike.pipeline.parts import Parts
 from bytespike.pipeline.plan import Plan
@@ -50,7 +50,7 @@ async def relay_unary(
             body = written.body
             notices = (*notices, *written.notices)
     except GatewayError as error:
-        raise AttemptFailed(error, "upstream", answer.status) from None
+        raise AttemptFailed(error, about_of(error), answer.status) from None
     if usage is None or (usage.output == 0 and usage.prompt_total == 0):
         usage = usage_of_unreported(len(body), requests)
     # The receipt is durable before the first byte of the answer leaves: what a client has whole is on the books.

@@ -13,13 +13,14 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]', re.DOTALL)
+# Possessive: a string never matches in another way, so the engine need not remember each character of it.
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\],:]', re.DOTALL)
 _SPACE = b" \t\r\n"
 
 
 @lru_cache(maxsize=64)
 def _member(key: str) -> re.Pattern[bytes]:
-    return re.compile(rb'"%b"\s*:\s*("(?:[^"\\]|\\.)*")' % re.escape(key.encode()), re.DOTALL)
+    return re.compile(rb'"%b"\s*:\s*("(?:[^"\\]++|\\.)*+")' % re.escape(key.encode()), re.DOTALL)
 
 
 def replace_string_member(body: bytes, key: str, value: bytes) -> bytes:

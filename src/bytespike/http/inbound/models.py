@@ -93,7 +93,7 @@ def reachable(parts: Parts, key: KeyRecord) -> list[Model]:
 def _page(models: Sequence[Model], query: dict[str, list[str]], default: int) -> tuple[Sequence[Model], bool]:
     """`limit`, `after_id` (OpenAI: `after`) and `before_id`, as Anthropic's list has them."""
     text = query.get("limit", [str(default)])[-1]
-    if not text.isdigit() or not 1 <= int(text) <= PAGE_MAX:
+    if not (text.isascii() and text.isdigit() and len(text) < 8) or not 1 <= int(text) <= PAGE_MAX:
         raise InvalidRequest(f"limit: a number from 1 to {PAGE_MAX}", param="limit")
     limit = int(text)
     after = (query.get("after_id") or query.get("after") or [""])[-1]
