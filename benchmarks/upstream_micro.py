@@ -26,9 +26,9 @@ import uvloop
 
 from bytespike.testing.scripted_upstream import head, whole
 from bytespike.upstream.client import Client
-from bytespike.upstream.head import render_headers
 from bytespike.upstream.limits import Timeouts
 from bytespike.wire.address import Origin, parse_url
+from bytespike.wire.headers import render_headers
 
 TIMEOUTS = Timeouts(connect=5, first_byte=30, idle=30, total=120)
 CHUNKS = 200

@@ -242,3 +242,17 @@ def test_nothing_is_billed_for_any_of_this(gateway: RunningGateway):
         gateway.post(path, json.dumps({**body, "model": "nothing"}).encode())
     gateway.settled()
     assert gateway.balance() == before
+
+
+def test_the_model_lists_errors_come_in_the_callers_dialect(gateway: RunningGateway):
+    for headers, keys in (
+        ({}, {"error"}),
+        ({"anthropic-version": "2023-06-01"}, {"type", "error", "request_id"}),
+    ):
+        answer = gateway.request("GET", "/v1/models", headers=headers)
+        assert answer.status == 401
+        assert set(json.loads(answer.body)) == keys
+        answer = gateway.request(
+            "GET", "/v1/models?limit=%C2%B2", headers={**headers, "x-api-key": gateway.key}
+        )
+        assert answer.status == 400

@@ -17,7 +17,7 @@ from bytespike.upstream.dial import Dialer
 from bytespike.upstream.errors import TransportError
 from bytespike.upstream.exchange import Exchange
 from bytespike.upstream.guard import Resolver
-from bytespike.upstream.head import render_headers, request_bytes
+from bytespike.upstream.head import request_bytes
 from bytespike.upstream.limits import (
     CLOSE_SECONDS,
     DEFAULT_LIMITS,
@@ -30,6 +30,7 @@ from bytespike.upstream.pool import Pool, PoolKey, PoolStats, Shared
 from bytespike.upstream.resolver import SystemResolver
 from bytespike.upstream.tls import client_context
 from bytespike.wire.address import Origin, Proxy
+from bytespike.wire.headers import render_headers
 
 _CLOSED = "the client is closed"
 

@@ -212,3 +212,13 @@ def test_a_404_is_the_models() -> None:
 def test_an_error_of_ours_keeps_its_words() -> None:
     body = DIALECT.write_error(RateLimited("wait 5 s", retry_after=5), 429, "req_2")
     assert json.loads(body)["error"] == {"type": "rate_limit_error", "message": "wait 5 s"}
+
+
+def test_a_request_error_that_quotes_the_caller_is_not_read_as_the_accounts_trouble():
+    body = (
+        b'{"type":"error","error":{"type":"invalid_request_error",'
+        b'"message":"messages.1.content.0: unexpected tool_use_id found: billing"}}'
+    )
+    assert DIALECT.read_error(400, {}, body).about == "request"
+    body = b'{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low"}}'
+    assert DIALECT.read_error(400, {}, body).about == "channel"

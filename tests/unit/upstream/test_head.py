@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bytespike.upstream.head import line_parts, render_headers, request_bytes, tunnel_request
+from bytespike.upstream.head import line_parts, request_bytes, tunnel_request
 from bytespike.wire.address import Origin, Proxy
+from bytespike.wire.headers import render_headers
 
 
 def test_blocks_are_lines_and_can_be_joined():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bytespike.testing.scripted_upstream import ScriptedUpstream, sending, whole
-from bytespike.upstream.head import render_headers
+from bytespike.wire.headers import render_headers
 from tests.support.transport import (
     GET,
     LIMIT,

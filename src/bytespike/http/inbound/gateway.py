@@ -26,14 +26,23 @@ log = structlog.get_logger("bytespike.http")
 
 
 class Route:
-    """What answers at one path, by method; and the dialect in whose envelope its errors are told."""
+    """What answers at one path, by method; and the dialect in whose envelope its errors are told: `dialect`, or
+    `versioned` where there is one and the caller sends an `anthropic-version`."""
 
-    __slots__ = ("dialect", "handlers", "name")
+    __slots__ = ("_dialect", "_versioned", "handlers", "name")
 
-    def __init__(self, name: str, dialect: Dialect, **handlers: Handler) -> None:
+    def __init__(
+        self, name: str, dialect: Dialect, versioned: Dialect | None = None, **handlers: Handler
+    ) -> None:
         self.name = name
-        self.dialect = dialect
+        self._dialect = dialect
+        self._versioned = versioned
         self.handlers: Mapping[str, Handler] = handlers
+
+    def dialect_for(self, inbound: Inbound) -> Dialect:
+        if self._versioned is not None and b"anthropic-version" in inbound.headers:
+            return self._versioned
+        return self._dialect
 
 
 class GatewayApp:
@@ -104,7 +113,7 @@ class GatewayApp:
                 log.error(
                     "internal error", request_id=exchange.request_id, endpoint=route.name, exc_info=error
                 )
-            await exchange.fail(error, route.dialect)
+            await exchange.fail(error, route.dialect_for(inbound))
         except ClientGone:
             pass
         except asyncio.CancelledError:
@@ -119,7 +128,7 @@ class GatewayApp:
                 raise
             await exchange.fail(
                 InternalError("something went wrong in the gateway; the request id helps its operator"),
-                route.dialect,
+                route.dialect_for(inbound),
             )
         finally:
             exchange.close()

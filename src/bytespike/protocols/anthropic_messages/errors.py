@@ -6,6 +6,7 @@ Wire facts: `ErrorResponse` and `ErrorObject` of the official SDK, and Anthropic
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
@@ -86,6 +87,7 @@ _ACCOUNT_WORDS = (
     "billing",
     "this organization",
 )
+_FIELD_PATH = re.compile(r"[a-z_]+(?:\.[\w-]+)*: ")
 _ACCOUNT_CODES = frozenset(
     {"contract_spend_limit_reached", "enforced_spend_limit_reached", "organization_on_hold"}
 )
@@ -153,7 +155,10 @@ def _is_about_the_channel(status: int, body: JSONObject, type_: str, words: str)
     error = body.get("error")
     details = error.get("details") if isinstance(error, dict) else None
     code = details.get("error_code") if isinstance(details, dict) else None
-    return code in _ACCOUNT_CODES or any(word in words for word in _ACCOUNT_WORDS)
+    if code in _ACCOUNT_CODES:
+        return True
+    # A message that begins with a field's path quotes what the caller sent: its words say nothing of the account.
+    return _FIELD_PATH.match(words) is None and any(word in words for word in _ACCOUNT_WORDS)
 
 
 def _channel_error(status: int, retry_after: int | None) -> GatewayError:

@@ -57,7 +57,8 @@ def peek(body: bytes) -> Peek:
     return Peek(
         model=seen.model,
         stream=seen.stream or False,
-        max_output_tokens=limit,
+        # Vendors differ in which of the two they obey: what is held must cover the larger one.
+        max_output_tokens=limit if seen.max_tokens is None or limit is None else max(limit, seen.max_tokens),
         candidates=seen.n or 1,
         stream_usage=bool(options is not None and options.include_usage),
         end_user=seen.safety_identifier or seen.user,
