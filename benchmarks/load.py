@@ -16,7 +16,7 @@ import msgspec
 
 from benchmarks import answers, procfs
 from benchmarks.figures import Sample
-from benchmarks.processes import NotMeasured
+from benchmarks.processes import NotMeasured, last_words
 from benchmarks.stream_client import Counts, Order
 from benchmarks.subjects.subject import Subject
 from benchmarks.work import Target, Work
@@ -28,6 +28,7 @@ _QUIET_STEP_SECONDS = 0.1
 _QUIET_STEPS = 2
 #: CPU in a step below which a process is idle: one clock tick of 10 ms, or none.
 _QUIET_CPU_SECONDS = 0.015
+_CLIENT = "stream-client"
 _STREAM_SECONDS_MAX = 120.0
 #: More requests than any run of wrk completes: what it sent, when it failed, is not known.
 _MANY = 10_000_000
@@ -111,7 +112,7 @@ class Loader:
             stamped=work.manner.stamped,
             announce=announce,
         )
-        with (self.work / "stream-client.log").open("ab") as log:
+        with (self.work / f"{_CLIENT}.log").open("ab") as log:
             client = subprocess.Popen(
                 [*self.prefix, sys.executable, "-m", "benchmarks.stream_client"],
                 cwd=self.root,
@@ -137,11 +138,15 @@ class Loader:
 
     def finished(self, client: subprocess.Popen[bytes], target: Target, seconds: float) -> Counts:
         """Waits for the figures of a client that has begun. Raises NotMeasured unless every answer was clean."""
-        counts = _counts(client, seconds)
+        counts = _counts(client, seconds, self.work)
         tally = self.tallies[target.port]
         tally.cut -= counts.completed
         tally.answered += counts.completed
         return counts
+
+    def tail(self, subject: Subject) -> str:
+        """The last words of a server's log."""
+        return last_words(self.work, subject.name)
 
     def _request_file(self, target: Target) -> Path:
         path = self.work / f"{hashlib.sha256(repr(target).encode()).hexdigest()[:16]}.http"
@@ -161,14 +166,14 @@ def http_request(target: Target) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + target.body
 
 
-def _counts(client: subprocess.Popen[bytes], seconds: float) -> Counts:
+def _counts(client: subprocess.Popen[bytes], seconds: float, work: Path) -> Counts:
     try:
         output, _ = client.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         raise NotMeasured(f"the streams did not end within {seconds:.0f} s") from None
     lines = output.splitlines()
     if client.returncode or not lines:
-        raise NotMeasured(f"the stream client ended with {client.returncode}")
+        raise NotMeasured(f"the stream client ended with {client.returncode}: {last_words(work, _CLIENT)}")
     counts = msgspec.json.decode(lines[-1], type=Counts)
     if counts.failure:
         raise NotMeasured(

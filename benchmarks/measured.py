@@ -71,9 +71,14 @@ def measure(
         if began > deadline:
             failures[name] = "the run had taken too long before its turn came"
             continue
+        if subject.process.poll() is not None:
+            failures[name] = (
+                f"the server had ended, with {subject.process.returncode}: {loader.tail(subject)}"
+            )
+            continue
         try:
             new = _steps(run, idle)[name]()
-        except NotMeasured as problem:
+        except (NotMeasured, ProcessLookupError) as problem:
             failures[name] = str(problem)
             print(f"{subject.name} {name}: not measured: {problem}", flush=True)
             continue

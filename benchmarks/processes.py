@@ -15,6 +15,7 @@ from pathlib import Path
 
 READY_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 10.0
+_TAIL_CHARS = 600
 #: Enough for 5,000 streams: two sockets each in the gateway.
 OPEN_FILES = 32_768
 
@@ -86,21 +87,25 @@ class Processes:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if process.poll() is not None:
-                raise NotMeasured(f"{name} ended with {process.returncode}: {self.tail(name)}")
+                raise NotMeasured(f"{name} ended with {process.returncode}: {last_words(self.work, name)}")
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                 return
             time.sleep(0.05)
-        raise NotMeasured(f"{name} did not listen on port {port} within {seconds:.0f} s: {self.tail(name)}")
-
-    def tail(self, name: str, chars: int = 1500) -> str:
-        """The end of a process's log."""
-        return (self.work / f"{name}.log").read_text(errors="replace")[-chars:].strip()
+        raise NotMeasured(
+            f"{name} did not listen on port {port} within {seconds:.0f} s: {last_words(self.work, name)}"
+        )
 
     def stop(self, process: subprocess.Popen[bytes]) -> None:
         """Ends one process and what it started."""
         if process in self._running:
             self._running.remove(process)
         _end(process)
+
+
+def last_words(work: Path, name: str) -> str:
+    """The end of a process's log, on one line."""
+    log = work / f"{name}.log"
+    return " ".join(log.read_text(errors="replace").split())[-_TAIL_CHARS:] if log.exists() else ""
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -120,7 +120,7 @@ def measure_stream(run: Run, case: StreamCase) -> Figure:
         cost=told(event_us, "us"),
         floor=told(floor_us, "us"),
         ratio=event_us / floor_us,
-        rate=f"{last.events / last.seconds:,.0f} ev/s",
+        rate=f"{last.events / last.seconds:,.0f} ev/s, {last.events / last.reads:.1f} a read",
         detail={
             "floor_event_us": floor_us,
             "events_per_read": last.events / last.reads,

@@ -74,8 +74,8 @@ class Gateway:
         self.version = importlib.metadata.version("bytespike")
         self._key = self._set_up(bench)
         command = [str(Path(sys.executable).parent / "bytespike"), "serve"]
-        self._process = bench.processes.start("gateway", command, bench.cores.measured, self._environment)
-        bench.processes.ready("gateway", self._process, self.port)
+        self._process = bench.processes.start(self.name, command, bench.cores.measured, self._environment)
+        bench.processes.ready(self.name, self._process, self.port)
 
     @property
     def process(self) -> subprocess.Popen[bytes]:

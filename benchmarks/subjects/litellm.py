@@ -50,8 +50,8 @@ class LiteLLM:
         }
         command = [str(python.parent / "litellm"), "--config", str(config), "--host", "127.0.0.1"]
         command += ["--port", str(self.port), "--num_workers", "1"]
-        self._process = bench.processes.start("litellm", command, bench.cores.measured, environment)
-        bench.processes.ready("litellm", self._process, self.port, _START_SECONDS_MAX)
+        self._process = bench.processes.start(self.name, command, bench.cores.measured, environment)
+        bench.processes.ready(self.name, self._process, self.port, _START_SECONDS_MAX)
 
     @property
     def process(self) -> subprocess.Popen[bytes]:

@@ -41,8 +41,8 @@ class Portkey:
         self.port = free_port()
         script = home / "node_modules" / _PACKAGE / "build" / "start-server.js"
         command = [node, str(script), f"--port={self.port}", "--headless"]
-        self._process = bench.processes.start("portkey", command, bench.cores.measured)
-        bench.processes.ready("portkey", self._process, self.port)
+        self._process = bench.processes.start(self.name, command, bench.cores.measured)
+        bench.processes.ready(self.name, self._process, self.port)
 
     @property
     def process(self) -> subprocess.Popen[bytes]:

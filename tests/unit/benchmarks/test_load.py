@@ -24,7 +24,6 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     process = subprocess.Popen([sys.executable, "-m", "benchmarks.stream_upstream", str(port)], cwd=ROOT)
     try:
         work = tmp_path_factory.mktemp("upstream")
-        (work / "upstream.log").touch()
         Processes("taskset", work, ROOT).ready("upstream", process, port)
         yield port
     finally:

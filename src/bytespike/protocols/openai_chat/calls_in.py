@@ -46,10 +46,11 @@ class _Call:
         if self.custom or not self.pieces:
             return False
         try:
-            json.decode("".join(self.pieces))
+            value = json.decode("".join(self.pieces))
         except json.NotJSON:
             return False
-        return True
+        # A bare number is whole at every digit.
+        return isinstance(value, bool) or not isinstance(value, int | float)
 
 
 class CallsReader:
