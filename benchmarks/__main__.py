@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import datetime
 import sys
 import time
 from collections.abc import Callable, Sequence
 
-from benchmarks import machine, measured, prerequisites, procfs, report
+from benchmarks import machine, measured, prerequisites, procfs, report, results
 from benchmarks.cases import FULL, PEERS, QUICK, Effort
 from benchmarks.load import Loader
 from benchmarks.processes import NotMeasured
@@ -20,6 +21,7 @@ from benchmarks.subjects.portkey import Portkey
 from benchmarks.subjects.subject import Bench, Subject
 
 RESULT = ROOT / "benchmarks" / "out" / "latest.json"
+PAGE = ROOT / "benchmarks" / "RESULTS.md"
 
 MISSED, FAILED = 1, 2
 #: Before and after, the machine is looked at: what else runs disturbs the figures.
@@ -44,6 +46,9 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         "--prove", action="store_true", help="measure nginx against nginx: every ratio must be 1"
     )
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a budget is missed")
+    parser.add_argument(
+        "--results", action="store_true", help="write the figures to benchmarks/RESULTS.md too"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the run's files and logs in .bench")
     return parser.parse_args(words)
 
@@ -71,7 +76,11 @@ def main() -> int:
         print(f"not measured: {problem}", file=sys.stderr)
         return FAILED
     facts = {**machine.facts(ROOT), "busy_before": busy, "busy_after": procfs.busy_share(_LOOK_SECONDS)}
-    report.write(RESULT, facts, " ".join(["python -m benchmarks", *sys.argv[1:]]), parts)
+    command = " ".join(["python -m benchmarks", *sys.argv[1:]])
+    report.write(RESULT, facts, command, parts)
+    if options.results:
+        today = datetime.datetime.now(datetime.UTC).date()
+        PAGE.write_text(results.page(parts, facts, command, today))
     _tell(parts, facts, time.monotonic() - began)
     own = parts[0]
     if own.failures or (not own.figures):
@@ -141,7 +150,7 @@ def _tell(parts: Sequence[report.Part], facts: dict[str, object], seconds: float
         for case, reason in part.failures.items():
             print(f"\nnot measured: {part.name} {case}: {reason}")
     if len(parts) > 1:
-        print(f"\n{report.beside(parts)}")
+        print(f"\n{report.aligned(report.side_by_side(parts))}")
     print(f"\n{RESULT.relative_to(ROOT)} has every round. It took {seconds:.0f} s.")
 
 

@@ -30,11 +30,6 @@ class Sample:
     def per_second(self) -> float:
         return self.requests / self.seconds
 
-    @property
-    def load(self) -> float:
-        """Share of its core that the process used; above 1 when it has threads elsewhere."""
-        return self.cpu_seconds / self.seconds
-
 
 def per_event_us(few: Sample, many: Sample) -> float:
     """CPU microseconds per event: what streams with many events cost more than streams with few.

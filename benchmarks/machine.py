@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from benchmarks import procfs
+from benchmarks.prerequisites import which
 
 _PACKAGES = ("uvicorn", "uvloop", "httptools", "msgspec", "sqlalchemy", "aiosqlite")
 
@@ -21,6 +22,8 @@ def facts(root: Path) -> dict[str, object]:
         "cores": len(os.sched_getaffinity(0)),
         "memory_gb": round(memory["MemTotal"] / 1e9, 1),
         "kernel": platform.release(),
+        "nginx": _first_line("nginx", "-v").rpartition("/")[2],
+        "wrk": _first_line("wrk", "-v").split("[")[0].strip(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "commit": _git(root, "rev-parse", "HEAD"),
@@ -34,6 +37,15 @@ def _cpu_model() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
+
+
+def _first_line(name: str, option: str) -> str:
+    """What a program says about itself; wrk does so with exit code 1."""
+    path = which(name)
+    if path is None:
+        return "absent"
+    done = subprocess.run([path, option], capture_output=True, text=True, check=False)
+    return (done.stdout + done.stderr).partition("\n")[0]
 
 
 def _version(package: str) -> str:

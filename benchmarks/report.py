@@ -10,12 +10,12 @@ import msgspec
 
 from benchmarks.figures import Figure, told
 
-_COLUMNS = ("case", "budget", "figure", "verdict", "CPU", "nginx", "× nginx", "rate")
+COLUMNS = ("case", "budget", "figure", "verdict", "CPU", "nginx", "× nginx", "rate")
 
 
 def table(figures: Sequence[Figure]) -> str:
     """One line per figure, aligned."""
-    return aligned([_COLUMNS, *(_row(figure) for figure in figures)])
+    return aligned([COLUMNS, *(row(figure) for figure in figures)])
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
@@ -28,7 +28,8 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def _row(figure: Figure) -> tuple[str, ...]:
+def row(figure: Figure) -> tuple[str, ...]:
+    """A figure's cells, under `COLUMNS`."""
     return (
         figure.case,
         "" if figure.budget is None else f"≤ {told(figure.budget, figure.unit)}",
@@ -83,7 +84,7 @@ def write(path: Path, machine: Mapping[str, object], command: str, parts: Sequen
     path.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
 
 
-def beside(parts: Sequence[Part]) -> str:
+def side_by_side(parts: Sequence[Part]) -> list[Sequence[str]]:
     """The measured servers side by side: CPU and how many times nginx, in the cases that all were asked for."""
     asked = [{*part.failures, *(figure.case for figure in part.figures)} for part in parts]
     cases = [figure.case for figure in parts[0].figures if any(figure.case in one for one in asked[1:])]
@@ -99,4 +100,4 @@ def beside(parts: Sequence[Part]) -> str:
                 ratio = "" if found.ratio is None else f" ({found.ratio:.1f} ×)"
                 cells.append(f"{found.cost or told(found.value, found.unit)}{ratio}")
         rows.append(cells)
-    return aligned(rows)
+    return rows

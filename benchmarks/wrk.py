@@ -19,28 +19,21 @@ _DONE = """
 function done(summary, latency, requests)
   local e = summary.errors
   io.write(string.format(
-    "figures requests=%d duration_us=%d bytes=%d connect=%d read=%d write=%d status=%d timeout=%d p50_us=%d p99_us=%d\\n",
-    summary.requests, summary.duration, summary.bytes, e.connect, e.read, e.write, e.status, e.timeout,
-    latency:percentile(50), latency:percentile(99)))
+    "figures requests=%d duration_us=%d bytes=%d connect=%d read=%d write=%d status=%d timeout=%d\\n",
+    summary.requests, summary.duration, summary.bytes, e.connect, e.read, e.write, e.status, e.timeout))
 end
 """
 _ERRORS = ("connect", "read", "write", "status", "timeout")
-_NAMES = {"requests", "duration_us", "bytes", "p50_us", "p99_us", *_ERRORS}
+_NAMES = {"requests", "duration_us", "bytes", *_ERRORS}
 _TIMEOUT_SECONDS = 30
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Load:
-    """One run of wrk. Latencies are those of a saturated server: how long a request waits among the others."""
+    """One run of wrk: answers, and the seconds that they took together."""
 
     requests: int
     seconds: float
-    p50_us: int
-    p99_us: int
-
-    @property
-    def per_second(self) -> float:
-        return self.requests / self.seconds
 
 
 def parse(output: str) -> Load:
@@ -60,7 +53,7 @@ def parse(output: str) -> Load:
         raise NotMeasured(f"wrk counted errors among {figures['requests']} answers: {told}")
     if not figures["requests"]:
         raise NotMeasured("wrk completed no request")
-    return Load(figures["requests"], figures["duration_us"] / 1e6, figures["p50_us"], figures["p99_us"])
+    return Load(figures["requests"], figures["duration_us"] / 1e6)
 
 
 def script(target: Target, body: Path) -> str:

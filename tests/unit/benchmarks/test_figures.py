@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 
 from benchmarks.figures import Figure, Sample, median_ratio, per_event_us, told
-from benchmarks.report import Part, aligned, beside, record, table
+from benchmarks.report import Part, aligned, record, side_by_side, table
+from benchmarks.results import page
 
 
 def test_cpu_per_request_is_in_microseconds() -> None:
     sample = Sample(cpu_seconds=1.5, requests=30_000, seconds=3.0)
     assert sample.cpu_us == pytest.approx(50.0)
     assert sample.per_second == pytest.approx(10_000)
-    assert sample.load == pytest.approx(0.5)
 
 
 def test_an_event_costs_the_difference_and_the_request_falls_out() -> None:
@@ -95,9 +97,39 @@ def test_the_record_says_what_the_table_says() -> None:
 
 def test_peers_stand_side_by_side_and_what_they_lack_is_told() -> None:
     own = Figure(case="unary", value=5.0, unit="x", budget=6.0, cost="80.0 µs", ratio=5.0)
-    text = beside(
-        [Part("ByteSpike", "0.1", (own,), {}), Part("Peer", "9", (), {"unary": "does not offer it"})]
-    )
-    cells = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in text.splitlines()]
-    assert cells[0] == ["case", "ByteSpike 0.1", "Peer 9"]
-    assert cells[2] == ["unary", "80.0 µs (5.0 ×)", "not measured"]
+    alone = Figure(case="own", value=5.0, unit="ms", budget=None)
+    parts = [
+        Part("ByteSpike", "0.1", (own, alone), {}),
+        Part("Peer", "9", (), {"unary": "does not offer it"}),
+    ]
+    assert [list(cells) for cells in side_by_side(parts)] == [
+        ["case", "ByteSpike 0.1", "Peer 9"],
+        ["unary", "80.0 µs (5.0 ×)", "not measured"],
+    ]
+
+
+def test_the_page_tells_machine_command_misses_and_what_was_not_measured() -> None:
+    figure = Figure(case="unary", value=9.0, unit="x", budget=6.0, cost="90.0 µs", ratio=9.0)
+    machine = {
+        **{
+            "cpu": "A CPU",
+            "cores": 2,
+            "memory_gb": 4.0,
+            "kernel": "6.1",
+            "nginx": "1.22.1",
+            "python": "3.11",
+        },
+        **{"busy_before": 0.02, "busy_after": 0.5, "commit": "0123456789abcdef", "changed_files": 0},
+        "packages": {"uvloop": "0.23"},
+    }
+    parts = [Part("ByteSpike", "0.1", (figure,), {}), Part("Peer", "", (), {"unary": "it did not start"})]
+    text = page(parts, machine, "python -m benchmarks --peers", datetime.date(2026, 11, 21))
+    for words in (
+        *("2026-11-21", "`python -m benchmarks --peers`", "A CPU, 2 cores", "50% after", "`0123456789ab`"),
+        *(
+            "1 of 1 budgets are missed: unary over by 50 %",
+            "| unary | ≤ 6.00 × | 9.00 × | over by 50 % | 90.0 µs |",
+        ),
+        "- Peer, unary: it did not start",
+    ):
+        assert words in text

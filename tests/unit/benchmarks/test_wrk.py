@@ -10,7 +10,7 @@ from benchmarks import wrk
 from benchmarks.processes import NotMeasured
 from benchmarks.work import Target
 
-CLEAN = "figures requests=61234 duration_us=3001500 bytes=1 connect=0 read=0 write=0 status=0 timeout=0 p50_us=980 p99_us=2100"
+CLEAN = "figures requests=61234 duration_us=3001500 bytes=1 connect=0 read=0 write=0 status=0 timeout=0"
 OUTPUT = f"""Running 3s test @ http://127.0.0.1:4711
   1 threads and 32 connections
   Thread Stats   Avg      Stdev     Max   +/- Stdev
@@ -23,8 +23,7 @@ Requests/sec:  20401.13
 
 def test_figures_are_read_from_the_scripts_own_line() -> None:
     load = wrk.parse(OUTPUT)
-    assert load == wrk.Load(requests=61234, seconds=3.0015, p50_us=980, p99_us=2100)
-    assert load.per_second == pytest.approx(20401.13, abs=0.01)
+    assert load == wrk.Load(requests=61234, seconds=3.0015)
 
 
 @pytest.mark.parametrize("error", ["connect", "read", "write", "status", "timeout"])
@@ -39,7 +38,7 @@ def test_no_answer_is_no_figure() -> None:
 
 
 @pytest.mark.parametrize(
-    "output", ["", "unable to connect", OUTPUT.replace(" p99_us=2100", ""), OUTPUT + CLEAN]
+    "output", ["", "unable to connect", OUTPUT.replace(" timeout=0", ""), OUTPUT + CLEAN]
 )
 def test_anything_but_one_whole_line_of_figures_is_refused(output: str) -> None:
     with pytest.raises(NotMeasured):
