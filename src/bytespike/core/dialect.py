@@ -54,13 +54,15 @@ class Reply(Struct, frozen=True):
     """What a writer towards the client needs besides the answer.
 
     `model`: the name that the client asked for. `response_id`: an id in case the upstream's cannot be used.
-    `created`: Unix seconds. `stream_usage`: the client asked for usage in the stream.
+    `created`: Unix seconds. `stream_usage`: the client asked for usage in the stream. `array`: a stream is wanted as
+    one JSON array of chunks (Gemini without `?alt=sse`), not as server-sent events.
     """
 
     model: str
     response_id: str
     created: int = 0
     stream_usage: bool = True
+    array: bool = False
 
 
 class WrittenResponse(Struct, frozen=True):
@@ -73,7 +75,8 @@ class Peek(Struct, frozen=True):
 
     `max_output_tokens`: None where the client set no limit. `candidates`: how many answers were asked for.
     `stream_usage`: the client asked for usage in its stream. `end_user`: for affinity. `web_search`: a server-side
-    search tool may run.
+    search tool may run. `array`: as in `Reply`. Where a dialect puts the model, the stream and its form into the URL
+    (Gemini), the reader of the body gives "" and False, and the edge fills them in.
     """
 
     model: str
@@ -84,6 +87,7 @@ class Peek(Struct, frozen=True):
     end_user: str | None = None
     prompt_cache_key: str | None = None
     web_search: bool = False
+    array: bool = False
 
 
 class UpstreamFailure(Struct, frozen=True):
