@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
+from typing import Any, cast
 
 import structlog
 import uvicorn
@@ -32,6 +33,7 @@ from bytespike.catalog.resolve import Catalog, load_catalog
 from bytespike.clock import SystemClock
 from bytespike.core.json_types import JSONObject
 from bytespike.errors import NotFound
+from bytespike.http.connection import connections
 from bytespike.http.inbound.absent import absent
 from bytespike.http.inbound.count import serve_count
 from bytespike.http.inbound.gateway import GatewayApp, Route
@@ -44,7 +46,6 @@ from bytespike.http.inbound.text import serve_text
 from bytespike.http.inbound.wallet import balance, usage
 from bytespike.http.management.app import create_management_app
 from bytespike.http.management.pricing import price_list
-from bytespike.http.server import BoundedProtocol
 from bytespike.ledger.ledger import Ledger
 from bytespike.ledger.spool import Spool
 from bytespike.ledger.usage_queries import list_usage
@@ -65,7 +66,6 @@ log = structlog.get_logger("bytespike.app")
 
 #: How long upstream calls may take to end when everything else has.
 UPSTREAM_DRAIN_SECONDS = 2.0
-KEEP_ALIVE_SECONDS = 75
 #: Container objects that may be made before the youngest are looked through.
 GC_ALLOCATIONS = 20_000
 
@@ -74,7 +74,7 @@ GC_ALLOCATIONS = 20_000
 class Application:
     """Everything that runs, put together."""
 
-    asgi: GatewayApp
+    gateway: GatewayApp
     parts: Parts
     control: Control
     engine: AsyncEngine
@@ -161,8 +161,8 @@ async def assemble(settings: Settings) -> AsyncGenerator[Application]:
         await stack.enter_async_context(_running(refusals.run()))
         control = Control(engine, box, clock)
         metrics = _metrics(parts)
-        asgi = _routes(settings, parts, control, metrics, engine)
-        yield Application(asgi, parts, control, engine, metrics)
+        gateway = _routes(settings, parts, control, metrics, engine)
+        yield Application(gateway, parts, control, engine, metrics)
 
 
 def serve(settings: Settings, on_ready: Callable[[str], None] | None = None) -> None:
@@ -182,7 +182,7 @@ async def _serve(settings: Settings, on_ready: Callable[[str], None] | None) -> 
                 on_ready(url)
 
         settle_memory()
-        await Listener(application.asgi, settings, announce).serve()
+        await Listener(application.gateway, settings, announce).serve()
 
 
 def settle_memory() -> None:
@@ -207,13 +207,13 @@ def _reachable(host: str) -> str:
 class Listener(uvicorn.Server):
     """The HTTP server. `on_listening` is called with the port once it listens."""
 
-    def __init__(self, asgi: GatewayApp, settings: Settings, on_listening: Callable[[int], None]) -> None:
+    def __init__(self, gateway: GatewayApp, settings: Settings, on_listening: Callable[[int], None]) -> None:
         super().__init__(
             uvicorn.Config(
-                asgi,
+                cast("Any", gateway),
                 host=settings.host,
                 port=settings.port,
-                http=BoundedProtocol,
+                http=connections(),
                 ws="none",
                 loop="none",
                 lifespan="off",
@@ -223,7 +223,6 @@ class Listener(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 backlog=4096,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=int(settings.shutdown_grace_s),
             )
         )
@@ -394,5 +393,6 @@ def _routes(
         ledger=parts.ledger,
         addresses=Addresses(settings.trusted_proxies),
         metrics=metrics,
-        new_id=ids.request_id,
+        limits=parts.limits,
+        new_id=ids.RequestIds(),
     )

@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [a + b for a in _CROCKFORD for b in _CROCKFORD]
+_SHIFTS = tuple(range(120, -1, -10))
+_RANDOM_BYTES = 10
 
 KEY_PREFIX = "sk-byts-"
 _KEY_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -19,14 +21,32 @@ NewId = Callable[[], str]
 
 def ulid() -> str:
     """A ULID: 48 bits of Unix milliseconds and 80 random bits, 26 characters of Crockford base 32."""
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    return _encoded((time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(_RANDOM_BYTES), "big"))
+
+
+def _encoded(value: int) -> str:
     pairs = _PAIRS
-    return "".join([pairs[value >> shift & 1023] for shift in range(120, -1, -10)])
+    return "".join([pairs[value >> shift & 1023] for shift in _SHIFTS])
 
 
-def request_id() -> str:
-    """The id under which usage rows and logs show one request."""
-    return "req_" + ulid()
+class RequestIds:
+    """Makes the ids under which usage rows and logs show requests: `req_` and a ULID. It asks the system for
+    randomness once for many; one for each process."""
+
+    __slots__ = ("_at", "_random")
+
+    def __init__(self) -> None:
+        self._random = b""
+        self._at = 0
+
+    def __call__(self) -> str:
+        at = self._at
+        if at >= len(self._random):
+            self._random = os.urandom(_RANDOM_BYTES * 400)
+            at = 0
+        self._at = at + _RANDOM_BYTES
+        value = int.from_bytes(self._random[at : at + _RANDOM_BYTES], "big")
+        return "req_" + _encoded((time.time_ns() // 1_000_000) << 80 | value)
 
 
 def api_key() -> str:

@@ -216,7 +216,7 @@ def test_what_is_not_http_gets_a_400_in_the_openai_envelope(gateway: RunningGate
 
 
 def test_a_slow_body_is_given_up_in_its_own_envelope(gateway: RunningGateway, monkeypatch):
-    monkeypatch.setattr("bytespike.http.inbound.body.BODY_GAP_SECONDS", 0.3)
+    monkeypatch.setattr("bytespike.http.inbound.request.BODY_GAP_SECONDS", 0.3)
     with socket.create_connection((gateway.host, gateway.port), timeout=10) as sock:
         head = f"POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: {gateway.key}\r\ncontent-length: 1000\r\n\r\n"
         sock.sendall(head.encode() + b'{"model": ')
@@ -226,7 +226,7 @@ def test_a_slow_body_is_given_up_in_its_own_envelope(gateway: RunningGateway, mo
 
 
 def test_a_slow_head_is_given_up(gateway: RunningGateway, monkeypatch):
-    monkeypatch.setattr("bytespike.http.server.HEAD_SECONDS_MAX", 0.3)
+    monkeypatch.setattr("bytespike.http.connection.HEAD_SECONDS_MAX", 0.3)
     with socket.create_connection((gateway.host, gateway.port), timeout=10) as sock:
         sock.sendall(b"POST /v1/messages HTTP/1.1\r\nhost: x")
         answer = sock.recv(65536)

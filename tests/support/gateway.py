@@ -97,7 +97,7 @@ class RunningGateway:
                 application = await stack.enter_async_context(assemble(self._settings))
                 self.application: Application = application
                 await self._furnish()
-                server = Listener(application.asgi, self._settings, self._listening)
+                server = Listener(application.gateway, self._settings, self._listening)
                 serving = asyncio.create_task(server.serve())
                 await self._stop.wait()
                 await self._shut(server, serving)

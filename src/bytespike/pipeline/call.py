@@ -12,11 +12,11 @@ from bytespike.core.notices import Notice
 from bytespike.ledger.account import KeyAccount
 
 
-class Call(Struct, frozen=True):
-    """One call of a text endpoint, as it arrived.
+class Arrival(Struct, frozen=True):
+    """The head of a call of a text endpoint.
 
     `secret` is the key that was presented, `""` if none was. `client_ip` is the caller's own address. `headers` has
-    lower-case names. `dry_run`: price it, call nobody. `started_ns`: monotonic, when its head had been read.
+    lower-case names. `dry_run`: price it, call nobody. `started_ns`: monotonic, when the head had been read.
     """
 
     dialect: Dialect
@@ -24,18 +24,41 @@ class Call(Struct, frozen=True):
     secret: str
     client_ip: str
     headers: Mapping[bytes, bytes]
+    dry_run: bool
+    started_ns: int
+
+
+class Call(Struct, frozen=True):
+    """A whole call, from a caller that is known. Fields as in `Arrival`."""
+
+    dialect: Dialect
+    request_id: str
+    headers: Mapping[bytes, bytes]
     body: bytes
     dry_run: bool
     started_ns: int
 
 
+def called(arrival: Arrival, body: bytes) -> Call:
+    """The call, once its body is there."""
+    return Call(
+        arrival.dialect, arrival.request_id, arrival.headers, body, arrival.dry_run, arrival.started_ns
+    )
+
+
 class Client(Protocol):
     """The caller, as the pipeline sees it: http/ knows how to reach it.
 
-    A caller that hangs up makes `gone` true and cancels the task that serves it.
+    A caller that hangs up makes `gone` true and cancels the task that serves it, unless it has its whole answer.
     """
 
-    gone: bool
+    @property
+    def gone(self) -> bool: ...
+
+    @property
+    def stalled_seconds(self) -> float:
+        """How long it has kept its answers waiting."""
+        ...
 
     def identified(self, account: KeyAccount) -> None:
         """Who is calling is known: from now on every answer carries its accounting headers."""
@@ -45,22 +68,29 @@ class Client(Protocol):
         """So many micro-dollars are held for this request."""
         ...
 
-    def watch(self) -> None:
-        """A stream begins: notice a hang-up at once from now on (before, it is noticed within 50 ms)."""
+    async def body(self) -> bytes:
+        """The body of its request, bounded in size and time.
+
+        Raises: BodyTooLarge, RequestTimeout, InvalidRequest, and whatever ends a caller that has gone."""
         ...
 
-    async def respond(self, body: bytes, notices: Sequence[Notice]) -> None:
+    def respond(self, body: bytes, notices: Sequence[Notice]) -> None:
         """A whole answer."""
         ...
 
-    async def begin(self, notices: Sequence[Notice]) -> None:
-        """The head of a streamed answer."""
+    def begin(self, notices: Sequence[Notice], *, array: bool = False) -> None:
+        """The head of a streamed answer: server-sent events, or a JSON array."""
         ...
 
     async def send(self, data: bytes) -> None:
-        """More of a streamed answer. Waits while the caller does not read."""
+        """More of a streamed answer. Waits while the caller does not read; raises ConnectionError, with `gone` set, if
+        it has not for too long."""
         ...
 
-    async def finish(self, data: bytes = b"") -> None:
+    def finish(self, data: bytes = b"") -> None:
         """The last of a streamed answer."""
+        ...
+
+    def abort(self) -> None:
+        """Break a streamed answer off, so that nobody takes it for whole."""
         ...

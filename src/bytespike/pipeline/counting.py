@@ -10,7 +10,7 @@ from msgspec import structs
 from bytespike.core.notices import Notice
 from bytespike.pipeline.attempt import AttemptFailed, Requests, attempt, prepare
 from bytespike.pipeline.authenticate import authenticate
-from bytespike.pipeline.call import Call, Client
+from bytespike.pipeline.call import Arrival, Call, Client, called
 from bytespike.pipeline.parts import Parts
 from bytespike.pipeline.plan import choose
 from bytespike.upstream.errors import TransportError
@@ -22,10 +22,11 @@ COUNT_SECONDS = 30.0
 ESTIMATED = Notice("input_tokens", "approximated", "counted by the gateway")
 
 
-async def count(parts: Parts, call: Call, client: Client) -> None:
+async def count(parts: Parts, arrival: Arrival, client: Client) -> None:
     """POST /v1/messages/count_tokens. Raises any GatewayError of authentication and of the request."""
-    key, account = await authenticate(parts, call.secret, call.client_ip)
+    key, account = await authenticate(parts, arrival.secret, arrival.client_ip)
     client.identified(account)
+    call = called(arrival, await client.body())
     chosen = choose(parts, call, key)
     for candidate in chosen.candidates:
         endpoint = candidate.endpoint
@@ -38,7 +39,7 @@ async def count(parts: Parts, call: Call, client: Client) -> None:
             )
             body = await answer.read(ERROR_BYTES_MAX)
             if isinstance(decode_object(body).get("input_tokens"), int):
-                await client.respond(body, ())
+                client.respond(body, ())
                 return
         except AttemptFailed as failed:
             if failed.about == "request":
@@ -47,7 +48,7 @@ async def count(parts: Parts, call: Call, client: Client) -> None:
             pass
         break
     tokens = Requests(_with_limit(call), chosen).prompt_tokens()
-    await client.respond(encode({"input_tokens": tokens}), (ESTIMATED,))
+    client.respond(encode({"input_tokens": tokens}), (ESTIMATED,))
 
 
 def _with_limit(call: Call) -> Call:

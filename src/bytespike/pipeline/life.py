@@ -16,7 +16,7 @@ from bytespike.errors import GatewayError, InvalidRequest, NoAvailableChannel, U
 from bytespike.ledger.amounts import format_usd
 from bytespike.pipeline.attempt import AttemptFailed, Requests, attempt, prepare
 from bytespike.pipeline.authenticate import authenticate
-from bytespike.pipeline.call import Call, Client
+from bytespike.pipeline.call import Arrival, Call, Client, called
 from bytespike.pipeline.parts import Parts
 from bytespike.pipeline.plan import Cost, Plan, choose, worst_cost
 from bytespike.pipeline.settlement import Settlement
@@ -28,13 +28,14 @@ from bytespike.wire.json import encode
 SECONDS_LEFT_MIN = 1.0
 
 
-async def serve(parts: Parts, call: Call, client: Client) -> None:
+async def serve(parts: Parts, arrival: Arrival, client: Client) -> None:
     """Carry one request from its arrival to its last byte. A caller that hangs up cancels this, wherever it waits.
 
     Raises: any GatewayError while the client has seen nothing of an answer.
     """
-    key, account = await authenticate(parts, call.secret, call.client_ip)
+    key, account = await authenticate(parts, arrival.secret, arrival.client_ip)
     client.identified(account)
+    call = called(arrival, await client.body())
     chosen = choose(parts, call, key)
     cost = worst_cost(call, chosen)
     hold = parts.ledger.hold(account, call.request_id, cost.credits)
@@ -42,7 +43,7 @@ async def serve(parts: Parts, call: Call, client: Client) -> None:
     settlement = Settlement(parts, call, key, chosen, hold, cost.credits)
     try:
         if call.dry_run:
-            await client.respond(_preview(chosen, cost), ())
+            client.respond(_preview(chosen, cost), ())
         else:
             await _deliver(parts, call, client, chosen, settlement)
     finally:

@@ -64,7 +64,8 @@ class Settlement:
 
     def failed(self, failed: AttemptFailed) -> None:
         """The attempt came to nothing. The hold stays: another channel may try."""
-        candidate = self._end_attempt("failed", failed.status, failed.error.code)
+        now_us = self._parts.clock.now_us()
+        candidate = self._end_attempt("failed", failed.status, failed.error.code, self._timing(), now_us)
         if failed.about == "request":
             return
         channel = candidate.channel
@@ -77,14 +78,15 @@ class Settlement:
             error=failed.error.code,
         )
         needs_operator = self._parts.health.note_failure(
-            channel.id, failed.about, failed.status, failed.retry_after, self._parts.clock.now_us()
+            channel.id, failed.about, failed.status, failed.retry_after, now_us
         )
         if needs_operator:
             self._parts.credential_refused(channel.id, failed.status)
 
     def posted(self, usage: Usage, notices: tuple[Notice, ...], end_reason: str = "completed") -> None:
         """Something was delivered: bill it. On return the receipt is durable."""
-        candidate = self._end_attempt(end_reason, 200, "", usage)
+        timing, now_us = self._timing(), self._parts.clock.now_us()
+        candidate = self._end_attempt(end_reason, 200, "", timing, now_us, usage)
         if end_reason == "completed":
             self._parts.health.note_success(candidate.channel.id)
         self._parts.ledger.post(
@@ -96,8 +98,8 @@ class Settlement:
                 candidate,
                 usage,
                 notices,
-                self._timing(),
-                self._parts.clock.now_us(),
+                timing,
+                now_us,
                 end_reason,
                 self._held,
             ),
@@ -108,7 +110,7 @@ class Settlement:
     def close(self) -> None:
         """The request is over. A hold that is still open is voided: nothing was delivered that is to be paid."""
         if self._candidate is not None:
-            self._end_attempt("client_gone", 0, "")
+            self._end_attempt("client_gone", 0, "", self._timing(), self._parts.clock.now_us())
         if self._open:
             self._open = False
             self._parts.ledger.void(self._hold, tuple(self._attempts))
@@ -119,7 +121,13 @@ class Settlement:
         )
 
     def _end_attempt(
-        self, outcome: str, status: int, error: str, usage: Usage = NO_USAGE
+        self,
+        outcome: str,
+        status: int,
+        error: str,
+        timing: Timing,
+        now_us: int,
+        usage: Usage = NO_USAGE,
     ) -> Candidate[Channel]:
         candidate = self._candidate
         assert candidate is not None, "an attempt ended that had not begun"
@@ -131,8 +139,8 @@ class Settlement:
                 self._plan,
                 candidate,
                 len(self._attempts),
-                self._timing(),
-                self._parts.clock.now_us(),
+                timing,
+                now_us,
                 status=status,
                 outcome=outcome,
                 error=error,

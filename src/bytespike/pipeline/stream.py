@@ -60,8 +60,7 @@ async def relay_stream(
             if out and not begun and relay.failure is None:
                 begun = True
                 settlement.first_byte()
-                client.watch()
-                await client.begin(notices)
+                client.begin(notices)
             if relay.failure is not None:
                 raise _Broken(relay.failure, out)
             if relay.ended or not data:
@@ -72,13 +71,18 @@ async def relay_stream(
         failed = failed_transport(error, answer.status)
         if not begun:
             raise failed from None
-        await _fail(client, settlement, failed, writer.fail(failed.error))
+        if error.kind == "timeout_total" and client.stalled_seconds > 0:
+            # The client did not keep up, and so the time ran out: that is its hang-up, not the upstream's failure.
+            client.abort()
+            settlement.posted(usage_so_far(relay, requests), notices, "client_gone")
+            return
+        _fail(client, settlement, failed, writer.fail(failed.error))
     except _Broken as broken:
         answer.abort()
         failed = AttemptFailed(broken.error, about_of(broken.error), answer.status)
         if not begun:
             raise failed from None
-        await _fail(client, settlement, failed, broken.before + writer.fail(failed.error))
+        _fail(client, settlement, failed, broken.before + writer.fail(failed.error))
     except (asyncio.CancelledError, ConnectionError):
         answer.abort()
         if begun and client.gone:
@@ -86,7 +90,7 @@ async def relay_stream(
         elif begun:
             # The gateway stops. The client is told, and an answer that ends in an error costs nothing.
             stopped = AttemptFailed(UpstreamError("the gateway is shutting down"), "request", answer.status)
-            await _fail(client, settlement, stopped, writer.fail(stopped.error))
+            _fail(client, settlement, stopped, writer.fail(stopped.error))
         raise
     except BaseException:
         answer.abort()
@@ -96,9 +100,9 @@ async def relay_stream(
         if usage is None or not usage.prompt_total + usage.output:
             usage = usage_of_unreported(relay.produced_chars, requests)
         if not begun:
-            await client.begin(notices)
+            client.begin(notices)
         settlement.posted(usage, notices)
-        await client.finish(out)
+        client.finish(out)
         await _let_go(answer)
 
 
@@ -132,10 +136,10 @@ class _Broken(Exception):
         self.before = before
 
 
-async def _fail(client: Client, settlement: Settlement, failed: AttemptFailed, frames: bytes) -> None:
+def _fail(client: Client, settlement: Settlement, failed: AttemptFailed, frames: bytes) -> None:
     settlement.failed(failed)
     settlement.close()
-    await client.finish(frames)
+    client.finish(frames)
 
 
 def is_event_stream(answer: Answer) -> bool:
@@ -173,7 +177,6 @@ async def _whole_as_stream(
     usage = response.usage
     if not usage.prompt_total + usage.output:
         usage = usage_of_unreported(len(body), requests)
-    client.watch()
-    await client.begin(notices)
+    client.begin(notices)
     settlement.posted(usage, notices)
-    await client.finish(frames)
+    client.finish(frames)

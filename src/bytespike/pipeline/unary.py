@@ -55,4 +55,4 @@ async def relay_unary(
         usage = usage_of_unreported(len(body), requests)
     # The receipt is durable before the first byte of the answer leaves: what a client has whole is on the books.
     settlement.posted(usage, notices)
-    await client.respond(body, notices)
+    client.respond(body, notices)

@@ -7,7 +7,7 @@ others of its priority.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
@@ -40,13 +40,19 @@ class Candidate(Struct, Generic[C], frozen=True):
 
 
 def candidates(
-    channels: Iterable[C], dialect: str, *, now_us: int, health: HealthBoard, translate: bool = True
+    channels: Sequence[C], dialect: str, *, now_us: int, health: HealthBoard, translate: bool = True
 ) -> list[Candidate[C]]:
     """Those of `channels` (the enabled ones of the group that serve the model) that are usable now and can be asked
     in `dialect`, or (unless `translate` is False) in one that it can be translated to. `now_us`: Unix microseconds.
 
     Empty if all of them rest or need an operator, or if none can be asked: `speaking` tells these apart.
     """
+    only = channels[0] if len(channels) == 1 else None
+    if only is not None:
+        spoken = choose_dialect(only.endpoints, dialect, translate=translate)
+        if spoken is None or not usable(health.of(only.id), now_us):
+            return []
+        return [Candidate(only, only.endpoints[spoken])]
     ranked: list[tuple[tuple[int, bool, int, int, str], Candidate[C]]] = []
     for channel in channels:
         state = health.of(channel.id)

@@ -110,15 +110,16 @@ class HealthBoard:
 
     def begin(self, channel_id: str, weight: int = 1) -> None:
         """A request is about to go there; exactly one `end` follows."""
-        health = self.of(channel_id)
-        self._share_min = max(self._share_min, health.share)
+        health = self._by_channel.get(channel_id, UNKNOWN)
+        if health.share > self._share_min:
+            self._share_min = health.share
         self._by_channel[channel_id] = begun(health, weight, self._share_min)
 
     def end(self, channel_id: str) -> None:
-        self._by_channel[channel_id] = ended(self.of(channel_id))
+        self._by_channel[channel_id] = ended(self._by_channel.get(channel_id, UNKNOWN))
 
     def note_success(self, channel_id: str) -> None:
-        health = self.of(channel_id)
+        health = self._by_channel.get(channel_id, UNKNOWN)
         if health.failures or health.resting_until:
             self._by_channel[channel_id] = succeeded(health)
 

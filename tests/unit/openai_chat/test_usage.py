@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from bytespike.core.json_types import NO_EXTRAS
 from bytespike.core.usage import Usage
-from bytespike.protocols.openai_chat.usage import read_usage, write_usage
+from bytespike.protocols.openai_chat.usage import billed_usage, read_usage, write_usage
 
 
 def usage(prompt: int, completion: int, total: int | None = None, **members: Any) -> dict[str, Any]:
@@ -125,3 +129,34 @@ def test_a_vendors_further_figures_go_back_to_its_own_clients() -> None:
 def _buckets(figures: Usage) -> dict[str, Any]:
     names = [name for name in Usage.__struct_fields__ if name != "extras"]
     return {name: getattr(figures, name) for name in names}
+
+
+def plain_usages() -> st.SearchStrategy[dict[str, Any]]:
+    figures = st.integers(0, 10**6)
+    prompt_details = st.none() | st.fixed_dictionaries(
+        {}, optional={"cached_tokens": figures, "audio_tokens": figures}
+    )
+    completion_details = st.none() | st.fixed_dictionaries(
+        {}, optional={"reasoning_tokens": figures, "accepted_prediction_tokens": figures}
+    )
+    return st.fixed_dictionaries(
+        {"prompt_tokens": figures, "completion_tokens": figures, "total_tokens": figures},
+        optional={
+            "prompt_tokens_details": prompt_details,
+            "completion_tokens_details": completion_details,
+            "prompt_cache_hit_tokens": figures,
+        },
+    )
+
+
+@given(plain_usages())
+def test_what_is_billed_is_the_same_whichever_way_it_is_read(usage: dict[str, Any]) -> None:
+    read = msgspec.structs.replace(read_usage(usage), extras=NO_EXTRAS)
+    assert billed_usage(msgspec.json.encode(usage)) == read
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_vendors_figures_are_billed_as_they_are_read(row: str) -> None:
+    given_usage = ROWS[row][0]
+    read = msgspec.structs.replace(read_usage(given_usage), extras=NO_EXTRAS)
+    assert (billed_usage(msgspec.json.encode(given_usage)) or Usage()) == read

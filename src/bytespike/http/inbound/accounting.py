@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from bytespike.http.inbound.asgi import Headers
 from bytespike.ledger.amounts import format_usd
 from bytespike.ledger.standing import Standing
 
 
-def accounting_headers(standing: Standing, held: int | None) -> Headers:
-    """`held`: micro-dollars held for this request; None before anything was estimated."""
-    headers: Headers = []
+def accounting_lines(standing: Standing, held: int | None) -> bytes:
+    """A block of header lines. `held`: micro-dollars held for this request; None before anything was estimated."""
+    lines = f"x-quota-remaining-credits: {format_usd(max(0, standing.quota_remaining))}\r\n"
     window = standing.window
     if window is not None:
-        headers.append((b"x-ratelimit-limit", format_usd(window.limit).encode()))
-        headers.append((b"x-ratelimit-remaining", format_usd(max(0, window.remaining)).encode()))
-        headers.append((b"x-ratelimit-reset", b"%d" % window.reset))
-    headers.append((b"x-quota-remaining-credits", format_usd(max(0, standing.quota_remaining)).encode()))
-    if standing.org_remaining is not None:
-        headers.append(
-            (b"x-org-quota-remaining-credits", format_usd(max(0, standing.org_remaining)).encode())
+        lines += (
+            f"x-ratelimit-limit: {format_usd(window.limit)}\r\n"
+            f"x-ratelimit-remaining: {format_usd(max(0, window.remaining))}\r\n"
+            f"x-ratelimit-reset: {window.reset}\r\n"
         )
+    if standing.org_remaining is not None:
+        lines += f"x-org-quota-remaining-credits: {format_usd(max(0, standing.org_remaining))}\r\n"
     if held is not None:
-        headers.append((b"x-estimated-credits", format_usd(held).encode()))
-    return headers
+        lines += f"x-estimated-credits: {format_usd(held)}\r\n"
+    return lines.encode("ascii")

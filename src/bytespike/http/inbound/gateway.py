@@ -1,4 +1,4 @@
-"""The ASGI application: a dict from path to handler, and the one place where errors become answers."""
+"""The application: a dict from path to handler, and the one place where errors become answers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import structlog
 from bytespike.core.dialect import Dialect
 from bytespike.errors import GatewayError, InternalError, MethodNotAllowed
 from bytespike.http.inbound.absent import absent
-from bytespike.http.inbound.asgi import App, Message, Receive, Scope, Send
-from bytespike.http.inbound.body import BODY_RECEIVED, ClientGone
-from bytespike.http.inbound.exchange import Exchange
+from bytespike.http.inbound.asgi import App
+from bytespike.http.inbound.bridge import serve_asgi
+from bytespike.http.inbound.exchange import Exchange, Line
 from bytespike.http.inbound.head import Addresses
-from bytespike.http.inbound.request import Inbound
+from bytespike.http.inbound.request import ClientGone, Inbound
 from bytespike.ids import NewId
 from bytespike.ledger.ledger import Ledger
 from bytespike.observe.metrics import Metrics
+from bytespike.pipeline.parts import Limits
 
 Handler: TypeAlias = Callable[[Inbound, Exchange], Awaitable[None]]
 
@@ -62,6 +63,7 @@ class GatewayApp:
         ledger: Ledger,
         addresses: Addresses,
         metrics: Metrics,
+        limits: Limits,
         new_id: NewId,
     ) -> None:
         self._exact: dict[str, Route] = dict(exact)
@@ -75,34 +77,34 @@ class GatewayApp:
         self._ledger = ledger
         self._addresses = addresses
         self._metrics = metrics
+        self._limits = limits
         self._new_id = new_id
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        path: str = scope["path"]
+    async def __call__(self, inbound: Inbound, line: Line) -> None:
+        request_id = self._new_id()
+        path = inbound.path
         route = self._exact.get(path)
-        if route is None:
-            if path.startswith("/api/v1/"):
-                await self._management(scope, receive, _stamped(send, self._new_id()))
-                return
-            route = self._prefixed.get(path[: path.rfind("/") + 1]) or self._exact.get(path.rstrip("/"))
+        try:
             if route is None:
-                route = self._fallback
-        await self._answer(route, scope, receive, send)
+                if path.startswith("/api/v1/"):
+                    await serve_asgi(self._management, inbound, line, request_id)
+                    return
+                route = self._prefixed.get(path[: path.rfind("/") + 1]) or self._exact.get(path.rstrip("/"))
+                if route is None:
+                    route = self._fallback
+            await self._answer(route, inbound, line, request_id)
+        except (ClientGone, ConnectionError):
+            pass
+        except asyncio.CancelledError:
+            if not inbound.gone:
+                raise
+        except Exception as error:
+            log.error("unexpected error", request_id=request_id, exc_info=error)
+            line.abort()
 
-    async def _answer(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        inbound = Inbound(
-            method=scope["method"],
-            path=scope["path"],
-            query=scope["query_string"],
-            headers=headers,
-            client_ip=self._addresses.client_ip(scope, headers),
-            receive=receive,
-            body_received=BODY_RECEIVED in scope.get("extensions", ()),
-        )
-        exchange = Exchange(receive, send, self._ledger, self._new_id())
+    async def _answer(self, route: Route, inbound: Inbound, line: Line, request_id: str) -> None:
+        inbound.client_ip = self._addresses.client_ip(inbound.peer, inbound.headers)
+        exchange = Exchange(inbound, line, self._ledger, self._limits, request_id)
         try:
             handler = route.handlers.get(inbound.method)
             if handler is None:
@@ -110,28 +112,20 @@ class GatewayApp:
             await handler(inbound, exchange)
         except GatewayError as error:
             if isinstance(error, InternalError):
-                log.error(
-                    "internal error", request_id=exchange.request_id, endpoint=route.name, exc_info=error
-                )
-            await exchange.fail(error, route.dialect_for(inbound))
-        except ClientGone:
+                log.error("internal error", request_id=request_id, endpoint=route.name, exc_info=error)
+            exchange.fail(error, route.dialect_for(inbound))
+        except (ClientGone, ConnectionError):
             pass
-        except asyncio.CancelledError:
-            if not exchange.gone:
-                raise
-            task = asyncio.current_task()
-            if task is not None:
-                task.uncancel()
         except Exception as error:
-            log.error("unexpected error", request_id=exchange.request_id, endpoint=route.name, exc_info=error)
+            log.error("unexpected error", request_id=request_id, endpoint=route.name, exc_info=error)
             if exchange.began:
-                raise
-            await exchange.fail(
+                line.abort()
+                return
+            exchange.fail(
                 InternalError("something went wrong in the gateway; the request id helps its operator"),
                 route.dialect_for(inbound),
             )
         finally:
-            exchange.close()
             self._metrics.answered(route.name, exchange.status)
 
 
@@ -139,28 +133,13 @@ def _other_method(route: Route) -> Handler:
     async def handler(inbound: Inbound, exchange: Exchange) -> None:
         allowed = ", ".join(sorted({*route.handlers, "OPTIONS"}))
         if inbound.method == "OPTIONS":
-            await exchange.plain(204, b"", b"text/plain", [(b"allow", allowed.encode())])
+            exchange.plain(204, b"", b"text/plain", b"allow: %b\r\n" % allowed.encode())
         elif inbound.method == "HEAD" and "GET" in route.handlers:
             await route.handlers["GET"](inbound, exchange)
         elif route.name == "absent":
             await absent(inbound, exchange)
         else:
-            raise MethodNotAllowed(f"{inbound.path} takes {allowed}, not {inbound.method}")
+            error = MethodNotAllowed(f"{inbound.path} takes {allowed}, not {inbound.method}")
+            exchange.fail(error, route.dialect_for(inbound), b"allow: %b\r\n" % allowed.encode())
 
     return handler
-
-
-def _stamped(send: Send, request_id: str) -> Send:
-    """The management application's answers carry a request id too."""
-    raw = request_id.encode()
-
-    async def stamped(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [
-                *message.get("headers", []),
-                (b"request-id", raw),
-                (b"x-request-id", raw),
-            ]
-        await send(message)
-
-    return stamped

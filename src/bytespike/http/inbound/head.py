@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import parse_qsl
 
-from bytespike.http.inbound.asgi import Scope
-
 #: Query strings longer than this are not searched for a key.
 QUERY_BYTES_MAX = 4096
 _FORWARDED_HOPS_MAX = 16
@@ -42,17 +40,15 @@ class Addresses:
     def __init__(self, trusted: Iterable[IPv4Network | IPv6Network]) -> None:
         self._trusted = tuple(trusted)
 
-    def client_ip(self, scope: Scope, headers: Mapping[bytes, bytes]) -> str:
+    def client_ip(self, peer: str, headers: Mapping[bytes, bytes]) -> str:
         """The caller's address as text. `X-Forwarded-For` is read from the right, past trusted proxies only, so a
         caller cannot claim an address by sending the header itself."""
-        client = scope.get("client")
-        peer = str(client[0]) if client else ""
         if not self._trusted:
             return peer
         forwarded = headers.get(b"x-forwarded-for")
         if forwarded is None or not self._trusts(peer):
             return peer
-        hops = [hop.strip() for hop in forwarded.decode("latin-1").split(",")]
+        hops = [_without_port(hop.strip()) for hop in forwarded.decode("latin-1").split(",")]
         for hop in reversed(hops[-_FORWARDED_HOPS_MAX:]):
             if _parsed(hop) is None:
                 return peer
@@ -68,6 +64,13 @@ class Addresses:
         if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
         return any(address.version == network.version and address in network for network in self._trusted)
+
+
+def _without_port(hop: str) -> str:
+    """Some proxies tell the port too: 192.0.2.1:4711, [2001:db8::1]:4711."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
 
 
 def _parsed(text: str) -> IPv4Address | IPv6Address | None:

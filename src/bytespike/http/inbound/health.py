@@ -13,7 +13,7 @@ from bytespike.wire.json import encode
 
 async def healthz(inbound: Inbound, exchange: Exchange) -> None:
     """The process answers. Says nothing about what it needs: that is /readyz."""
-    await exchange.plain(200, b'{"status":"ok"}', b"application/json")
+    exchange.plain(200, b'{"status":"ok"}', b"application/json")
 
 
 def readyz(check: Callable[[], Awaitable[dict[str, str]]]) -> Handler:
@@ -22,7 +22,7 @@ def readyz(check: Callable[[], Awaitable[dict[str, str]]]) -> Handler:
     async def handler(inbound: Inbound, exchange: Exchange) -> None:
         wrong = await check()
         body = encode({"status": "unavailable" if wrong else "ready", "problems": wrong})
-        await exchange.plain(503 if wrong else 200, body, b"application/json")
+        exchange.plain(503 if wrong else 200, body, b"application/json")
 
     return handler
 
@@ -31,6 +31,6 @@ def metrics_page(metrics: Metrics) -> Handler:
     """Prometheus text."""
 
     async def handler(inbound: Inbound, exchange: Exchange) -> None:
-        await exchange.plain(200, metrics.render(), metrics.content_type)
+        exchange.plain(200, metrics.render(), metrics.content_type)
 
     return handler

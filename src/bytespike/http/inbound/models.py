@@ -50,7 +50,7 @@ def list_models(parts: Parts) -> Handler:
         else:
             data: list[JSON] = [openai_model(model) for model in page]
             body = {"object": "list", "data": data, "has_more": more}
-        await exchange.respond(encode(body), ())
+        exchange.respond(encode(body), ())
 
     return handler
 
@@ -64,7 +64,7 @@ def get_model(parts: Parts) -> Handler:
             if model.slug == slug:
                 anthropic = b"anthropic-version" in inbound.headers
                 body = anthropic_model(model) if anthropic else openai_model(model)
-                await exchange.respond(encode(body), ())
+                exchange.respond(encode(body), ())
                 return
         raise ModelNotFound(
             f"this key does not reach {slug}; GET /v1/models lists what it reaches", param="model"

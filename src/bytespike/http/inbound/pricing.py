@@ -15,6 +15,6 @@ def pricing(prices: Callable[[], JSONObject]) -> Handler:
     """`prices` gives the whole list as it is now."""
 
     async def handler(inbound: Inbound, exchange: Exchange) -> None:
-        await exchange.respond(encode(prices()), ())
+        exchange.respond(encode(prices()), ())
 
     return handler

@@ -9,12 +9,12 @@ from bytespike.wire.json import encode
 
 async def hello(inbound: Inbound, exchange: Exchange) -> None:
     """GET and HEAD / and /api/hello."""
-    await exchange.plain(200, encode({"name": "bytespike", "message": "hello"}), b"application/json")
+    exchange.plain(200, encode({"name": "bytespike", "message": "hello"}), b"application/json")
 
 
 async def websocket_refused(inbound: Inbound, exchange: Exchange) -> None:
     """GET /v1/responses asks for a WebSocket; 426 makes Codex fall back to plain HTTP at once."""
-    await exchange.plain(
+    exchange.plain(
         426,
         encode(
             {

@@ -60,7 +60,7 @@ def usage(parts: Parts, lookup: Lookup) -> Handler:
             "page": page,
             "page_size": size,
         }
-        await exchange.respond(encode(body), ())
+        exchange.respond(encode(body), ())
 
     return handler
 
@@ -91,7 +91,7 @@ def balance(parts: Parts) -> Handler:
                 "reset": window.reset,
             },
         }
-        await exchange.respond(encode(body), ())
+        exchange.respond(encode(body), ())
 
     return handler
 

@@ -83,7 +83,8 @@ DepsParam: TypeAlias = Annotated[Deps, Depends(deps_of)]
 
 def client_ip(deps: Deps, request: Request) -> str:
     """The caller's address, as the data plane sees it."""
-    return deps.addresses.client_ip(request.scope, dict(request.scope["headers"]))
+    peer = "" if request.client is None else request.client.host
+    return deps.addresses.client_ip(peer, dict(request.scope["headers"]))
 
 
 async def caller_of(request: Request, deps: DepsParam) -> Caller:

@@ -17,7 +17,7 @@ from bytespike.protocols.anthropic_messages.envelope import PREFIX, is_sealed
 from bytespike.protocols.anthropic_messages.fields import REQUIRED, WireError
 from bytespike.protocols.anthropic_messages.schema import ABSENT, DECODE_ERRORS, decode_head, decode_peek
 from bytespike.protocols.anthropic_messages.tools import WEB_SEARCH_PREFIX
-from bytespike.protocols.anthropic_messages.usage import read_usage
+from bytespike.protocols.anthropic_messages.usage import plain_usage, read_usage
 from bytespike.wire import json
 from bytespike.wire.jsonedit import replace_string_member
 
@@ -138,6 +138,9 @@ def patch_response(body: bytes, model: str) -> tuple[bytes, Usage | None]:
 
 def usage_of(raw: msgspec.Raw) -> Usage | None:
     """Raises `WireError`."""
+    plain = plain_usage(bytes(raw)) if raw is not ABSENT else None
+    if plain is not None:
+        return plain
     figures = usage_members(raw)
     return None if figures is None else read_usage(figures)
 

@@ -7,11 +7,15 @@ are not here: there every member must survive, see `fields`.
 
 from __future__ import annotations
 
+from typing import Annotated, TypeAlias
+
 import msgspec
 from msgspec import Struct
 
 #: A member that is left as bytes, to be decoded only if it is needed.
 ABSENT = msgspec.Raw()
+#: A figure beyond this is no count of tokens.
+COUNT_MAX = 10**12
 
 
 class Delta(Struct, frozen=True):
@@ -50,6 +54,28 @@ class MessageHead(Struct, frozen=True):
     usage: msgspec.Raw = ABSENT
 
 
+TokenCount: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=COUNT_MAX)]
+
+
+class PlainCacheCreation(Struct, forbid_unknown_fields=True, gc=False):
+    ephemeral_5m_input_tokens: TokenCount = 0
+    ephemeral_1h_input_tokens: TokenCount = 0
+
+
+class PlainUsage(Struct, forbid_unknown_fields=True, gc=False):
+    """`usage` as most answers have it. What has any other member is read by `usage.read_usage`."""
+
+    input_tokens: TokenCount
+    output_tokens: TokenCount
+    cache_creation_input_tokens: TokenCount | None = None
+    cache_read_input_tokens: TokenCount | None = None
+    cache_creation: PlainCacheCreation | None = None
+    server_tool_use: None = None
+    service_tier: str | None = None
+    inference_geo: str | None = None
+    speed: str | None = None
+
+
 class DeltaEvent(Struct, frozen=True):
     """`message_delta`."""
 
@@ -84,3 +110,4 @@ decode_peek = msgspec.json.Decoder(PeekBody).decode
 
 #: What the decoders above raise.
 DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+decode_plain_usage = msgspec.json.Decoder(PlainUsage).decode

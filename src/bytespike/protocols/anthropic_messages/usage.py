@@ -13,13 +13,13 @@ Wire facts (official SDK, `Usage`, `MessageDeltaUsage`, `BetaUsage`):
 
 from __future__ import annotations
 
+import msgspec
+
 from bytespike.core.json_types import JSON, JSONObject
 from bytespike.core.usage import NO_USAGE, Usage
 from bytespike.protocols.anthropic_messages.blocks_write import Block
 from bytespike.protocols.anthropic_messages.fields import Fields, WireError, as_fields, extras_of, own_extras
-
-#: A figure beyond this is no count of tokens.
-COUNT_MAX = 10**12
+from bytespike.protocols.anthropic_messages.schema import COUNT_MAX, decode_plain_usage
 
 _COUNTED = frozenset(
     {
@@ -60,6 +60,28 @@ def read_usage(raw: JSONObject, path: str = "usage") -> Usage:
         reasoning=0 if details is None else _count(details, _REASONING),
         web_searches=0 if server is None else _count(server, _SEARCHES),
         extras=extras_of(rest),
+    )
+
+
+def plain_usage(raw: bytes) -> Usage | None:
+    """The buckets of a `usage` that is still JSON text and has only the usual members; None for any other."""
+    try:
+        plain = decode_plain_usage(raw)
+    except msgspec.ValidationError:
+        return None
+    split = plain.cache_creation
+    longer = 0 if split is None else split.ephemeral_1h_input_tokens
+    shorter = 0 if split is None else split.ephemeral_5m_input_tokens
+    written = plain.cache_creation_input_tokens
+    if written is None:
+        written = longer + shorter
+    longer = min(longer, written)
+    return Usage(
+        input=plain.input_tokens,
+        cache_read=plain.cache_read_input_tokens or 0,
+        cache_write_5m=written - longer,
+        cache_write_1h=longer,
+        output=plain.output_tokens,
     )
 
 

@@ -19,6 +19,8 @@ STOP_SEQUENCES_MAX: Final = 4
 END_USER_CHARS_MAX: Final = 128
 #: OpenAI's API reference: n is at most 128.
 CHOICES_MAX: Final = 128
+#: No answer consumes more: a larger figure is a broken or hostile upstream.
+TOKENS_MAX: Final = 1_000_000_000
 #: OpenAI's SDK, top_logprobs: "between 0 and 20".
 TOP_LOGPROBS_MAX: Final = 20
 

@@ -26,7 +26,7 @@ from bytespike.protocols.openai_chat.schema import (
     decode_answer_peek,
     decode_request_peek,
 )
-from bytespike.protocols.openai_chat.usage import read_usage
+from bytespike.protocols.openai_chat.usage import billed_usage
 from bytespike.wire import json
 from bytespike.wire.jsonedit import replace_string_member
 
@@ -163,18 +163,14 @@ def patch_response(body: bytes, model: str) -> tuple[bytes, Usage | None]:
     answer that is an error though its status said otherwise."""
     try:
         seen = decode_answer_peek(body)
-    except UNREADABLE as error:
+        usage = billed_usage(bytes(seen.usage))
+        if usage is None and seen.choices:
+            # Moonshot has been seen to put it there.
+            usage = billed_usage(bytes(seen.choices[0].usage))
+    except (*UNREADABLE, json.NotJSON) as error:
         raise UpstreamError(f"The upstream's answer is malformed: {error}.") from None
     if seen.error or not seen.choices:
         raise UpstreamError(judge(0, told(body)).error.message)
     if seen.model is not None and seen.model != model:
         body = replace_string_member(body, "model", json.encode(model))
-    usage = seen.usage or _usage_in(seen.choices)
-    return body, read_usage(usage) if usage else None
-
-
-def _usage_in(choices: list[JSON]) -> JSONObject | None:
-    """Moonshot has been seen to put it there."""
-    first = choices[0]
-    usage = first.get("usage") if isinstance(first, dict) else None
-    return usage if isinstance(usage, dict) else None
+    return body, usage

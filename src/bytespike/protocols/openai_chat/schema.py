@@ -7,10 +7,12 @@ skipped by the decoder. `dict[str, Any]` members are decoded JSON and are read t
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import Struct
+
+from bytespike.protocols.openai_chat.names import TOKENS_MAX
 
 
 class FunctionDelta(Struct, gc=False):
@@ -110,12 +112,43 @@ class RequestPeek(Struct, gc=False):
     tools: list[ToolPeek] | None = None
 
 
+#: A member that is left as bytes, to be decoded only if it is needed.
+ABSENT = msgspec.Raw()
+TokenCount: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=TOKENS_MAX)]
+
+
+class PlainPromptDetails(Struct, gc=False, forbid_unknown_fields=True):
+    cached_tokens: TokenCount = 0
+    audio_tokens: TokenCount = 0
+
+
+class PlainCompletionDetails(Struct, gc=False, forbid_unknown_fields=True):
+    reasoning_tokens: TokenCount = 0
+    audio_tokens: TokenCount = 0
+    accepted_prediction_tokens: TokenCount = 0
+    rejected_prediction_tokens: TokenCount = 0
+
+
+class PlainUsage(Struct, gc=False, forbid_unknown_fields=True):
+    """`usage` as OpenAI and most others write it. What has any other member is read by `usage.read_usage`."""
+
+    prompt_tokens: TokenCount
+    completion_tokens: TokenCount
+    total_tokens: TokenCount
+    prompt_tokens_details: PlainPromptDetails | None = None
+    completion_tokens_details: PlainCompletionDetails | None = None
+
+
+class ChoicePeek(Struct, gc=False):
+    usage: msgspec.Raw = ABSENT
+
+
 class AnswerPeek(Struct, gc=False):
     """What passthrough needs of a unary answer. `error`: OpenRouter answers 200 with one."""
 
     model: str | None = None
-    usage: dict[str, Any] | None = None
-    choices: list[Any] | None = None
+    usage: msgspec.Raw = ABSENT
+    choices: list[ChoicePeek] | None = None
     error: Any = None
 
 
@@ -123,6 +156,7 @@ class AnswerPeek(Struct, gc=False):
 decode_chunk = msgspec.json.Decoder(Chunk).decode
 decode_request_peek = msgspec.json.Decoder(RequestPeek).decode
 decode_answer_peek = msgspec.json.Decoder(AnswerPeek).decode
+decode_plain_usage = msgspec.json.Decoder(PlainUsage).decode
 
 #: What decoding raises on bytes that are not the wire's.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from bytespike.core.json_types import JSON, JSONObject
-from bytespike.core.usage import Usage
-from bytespike.protocols.openai_chat.names import NAME, aside, wire_members
+import msgspec
 
-#: No answer consumes more: a larger figure is a broken or hostile upstream.
-TOKENS_MAX: Final = 1_000_000_000
+from bytespike.core.json_types import JSON, NO_EXTRAS, JSONObject
+from bytespike.core.usage import Usage
+from bytespike.protocols.openai_chat.names import NAME, TOKENS_MAX, aside, wire_members
+from bytespike.protocols.openai_chat.schema import decode_plain_usage
+from bytespike.wire import json
 
 #: For answers that carry no figures: the gateway has to count by itself.
 UNKNOWN: Final = Usage(exact=False)
@@ -71,6 +72,40 @@ def read_usage(usage: JSONObject) -> Usage:
         reasoning=min(max(count(completion_details.get("reasoning_tokens")), hidden), output),
         web_searches=_searches(usage),
         extras=aside(usage),
+    )
+
+
+def billed_usage(raw: bytes) -> Usage | None:
+    """The buckets of a `usage` that is still JSON text, without the extras that only a writer wants; None where it is
+    empty or null. The plain form, which is that of nearly every answer, is decoded in one go.
+
+    Raises `json.NotJSON` for what is no object.
+    """
+    if not raw:
+        return None
+    try:
+        plain = decode_plain_usage(raw)
+    except msgspec.ValidationError:
+        usage = json.decode(raw)
+        if not usage:
+            return None
+        if not isinstance(usage, dict):
+            raise json.NotJSON("usage is not an object") from None
+        return msgspec.structs.replace(read_usage(usage), extras=NO_EXTRAS)
+    prompt = plain.prompt_tokens
+    read = 0 if plain.prompt_tokens_details is None else plain.prompt_tokens_details.cached_tokens
+    reasoning = (
+        0 if plain.completion_tokens_details is None else plain.completion_tokens_details.reasoning_tokens
+    )
+    if read > prompt:
+        prompt += read
+    hidden = max(0, plain.total_tokens - prompt - plain.completion_tokens)
+    output = plain.completion_tokens + hidden
+    return Usage(
+        input=prompt - read,
+        cache_read=read,
+        output=output,
+        reasoning=min(max(reasoning, hidden), output),
     )
 
 

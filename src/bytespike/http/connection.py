@@ -1,0 +1,519 @@
+"""One client connection: bytes in, one request at a time to the application, its answer out.
+
+This is the edge of the relay path, so it is ours and thin: no scope, no messages, no middleware between the parser and
+the handler. A request is a task; its answer is one write if it is whole, and one write per piece if it streams.
+
+What it guarantees:
+
+- **Bounds.** A head has `HEAD_BYTES_MAX` bytes and `HEAD_SECONDS_MAX` seconds. An idle connection is closed after
+  `KEEP_ALIVE_SECONDS`. A body is read as far as the handler asks (`request.Inbound.body`); before that not more than
+  `UNREAD_BYTES_MAX` of it is taken from the socket.
+- **Hang-ups.** A client that goes away cancels the task of its request at once (`Inbound.gone` is set first), unless its
+  answer has been written whole. So does one that does not read: `STALL_SECONDS_MAX` without room for more, and it is cut.
+- **Framing.** Answers have a content-length or are chunked; to HTTP/1.0 they end with the connection. An answer that is
+  given up in the middle is never closed as if it were whole.
+- **What is left of a body** that nobody wanted is read and thrown away, within `DISCARD_BYTES_MAX` and
+  `DISCARD_SECONDS_MAX`, so that a client that is still sending gets to read its answer instead of a reset.
+
+A second request before the first is answered counts as a hang-up: hardly any client pipelines, and one that does could
+queue without bound.
+
+Deadlines are kept by one sweep over all connections (`Shared`), not by a timer each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from email.utils import formatdate
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Protocol, cast
+from urllib.parse import unquote
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from bytespike.http.inbound.request import Inbound
+from bytespike.wire.json import encode
+
+#: Request line and headers together.
+HEAD_BYTES_MAX = 64 * 1024
+#: From the first byte of a head (or the opening of a connection) to its last.
+HEAD_SECONDS_MAX = 30.0
+KEEP_ALIVE_SECONDS = 75.0
+#: Of a body that nobody has asked for yet.
+UNREAD_BYTES_MAX = 64 * 1024
+DISCARD_BYTES_MAX = 96 * 1024 * 1024
+DISCARD_SECONDS_MAX = 30.0
+#: A client that takes nothing for so long, while there is something for it, is gone.
+STALL_SECONDS_MAX = 60.0
+SWEEP_SECONDS = 0.5
+
+_STATUS_LINES = {
+    int(status): b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
+}
+_CLOSE = b"connection: close\r\n"
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_LAST_CHUNK = b"0\r\n\r\n"
+_BODILESS = frozenset({204, 304})
+_UPGRADING = frozenset({b"upgrade", b"connection", b"http2-settings"})
+
+
+class ClientStalled(ConnectionError):
+    """The client took nothing for `STALL_SECONDS_MAX` seconds; its connection has been cut."""
+
+
+class App(Protocol):
+    """What answers requests. The coroutine must not raise."""
+
+    def __call__(self, inbound: Inbound, line: Connection) -> Coroutine[Any, Any, None]: ...
+
+
+class Shared:
+    """What the connections of one server share: the sweep that keeps their deadlines, and the `date` of answers."""
+
+    __slots__ = ("_connections", "_date", "_loop", "_second", "_timer")
+
+    def __init__(self) -> None:
+        self._connections: set[Connection] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._second = 0
+        self._date = b""
+
+    def add(self, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
+        self._connections.add(connection)
+        if self._timer is None:
+            self._loop = loop
+            self._timer = loop.call_later(SWEEP_SECONDS, self._look)
+
+    def discard(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+
+    def date(self) -> bytes:
+        """The header line, made once a second."""
+        now = int(time.time())
+        if now != self._second:
+            self._second = now
+            self._date = b"date: %b\r\n" % formatdate(now, usegmt=True).encode()
+        return self._date
+
+    def _look(self) -> None:
+        assert self._loop is not None
+        now = self._loop.time()
+        for connection in list(self._connections):
+            if connection.deadline and connection.deadline <= now:
+                connection.late()
+        self._timer = self._loop.call_later(SWEEP_SECONDS, self._look) if self._connections else None
+
+
+class Connection(asyncio.Protocol):
+    """One client connection. uvicorn's server makes them, through `connections`."""
+
+    __slots__ = (
+        "_answered",
+        "_app",
+        "_body_open",
+        "_chunked",
+        "_connections",
+        "_discarded",
+        "_head_bytes",
+        "_headers",
+        "_in_head",
+        "_inbound",
+        "_keep_alive",
+        "_loop",
+        "_parser",
+        "_peer",
+        "_room",
+        "_shared",
+        "_started",
+        "_state",
+        "_task",
+        "_tasks",
+        "_transport",
+        "_upgrading",
+        "_url",
+        "_writable",
+        "deadline",
+        "stalled_seconds",
+    )
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        shared: Shared,
+    ) -> None:
+        self._shared = shared
+        self._app = cast("App", config.loaded_app)
+        self._state = server_state
+        self._connections = cast("set[Connection]", server_state.connections)
+        self._tasks = server_state.tasks
+        self._loop = _loop or asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._parser = httptools.HttpRequestParser(self)
+        self._peer = ""
+        #: Loop time at which `late` is to be called; 0: never.
+        self.deadline = 0.0
+        #: How long the answers of this connection have waited for their reader.
+        self.stalled_seconds = 0.0
+        self._in_head = True
+        self._head_bytes = 0
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._inbound: Inbound | None = None
+        self._body_open = False
+        self._discarded = 0
+        self._task: asyncio.Task[None] | None = None
+        self._keep_alive = True
+        self._upgrading = False
+        self._started = False
+        self._answered = True
+        self._chunked = False
+        self._writable = True
+        self._room: asyncio.Future[None] | None = None
+
+    # --- what the transport says --------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        #: Of a Unix socket it is a text.
+        peer = cast("tuple[str, int] | str | None", transport.get_extra_info("peername"))
+        self._peer = peer[0] if isinstance(peer, tuple) else ""
+        self._connections.add(self)
+        self.deadline = self._loop.time() + HEAD_SECONDS_MAX
+        self._shared.add(self, self._loop)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.discard(self)
+        self._shared.discard(self)
+        self.deadline = 0.0
+        self._let_go()
+        inbound = self._inbound
+        if inbound is not None:
+            inbound.cut()
+        room = self._room
+        if room is not None and not room.done():
+            room.set_result(None)
+
+    def _let_go(self) -> None:
+        """Nobody waits for the answer any more."""
+        if not self._answered and self._inbound is not None and not self._inbound.gone:
+            self._inbound.gone = True
+            if self._task is not None:
+                self._task.cancel()
+
+    def eof_received(self) -> None:
+        """A client that has closed its side is gone: the transport closes."""
+
+    def data_received(self, data: bytes) -> None:
+        if not self._in_head:
+            self._feed(data)
+            return
+        self._head_bytes += len(data)
+        self._feed(data)
+        if self._in_head and self._head_bytes:
+            if self._head_bytes > HEAD_BYTES_MAX:
+                self._refuse(431, "the request's head is too large")
+            elif self._head_bytes == len(data):
+                self.deadline = self._loop.time() + HEAD_SECONDS_MAX
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._not_upgraded(data, upgrade)
+        except httptools.HttpParserError:
+            if not self._transport.is_closing():
+                self._refuse(400, "this is not HTTP/1.1")
+
+    def pause_writing(self) -> None:
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        room = self._room
+        if room is not None and not room.done():
+            room.set_result(None)
+
+    # --- what the parser says -----------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if not self._answered or self._body_open:
+            # Pipelining: see the top of the module.
+            self._transport.close()
+            self._let_go()
+            raise _Pipelined
+        self._url = b""
+        self._headers = {}
+
+    def on_url(self, url: bytes) -> None:
+        self._url = self._url + url if self._url else url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        headers = self._headers
+        name = name.lower()
+        if name in headers:
+            value = headers[name] + (b"; " if name == b"cookie" else b", ") + value
+        headers[name] = value
+
+    def on_headers_complete(self) -> None:
+        parser = self._parser
+        headers = self._headers
+        self._in_head = False
+        self._head_bytes = 0
+        self.deadline = 0.0
+        url = self._url
+        if not url.startswith(b"/"):
+            parsed = httptools.parse_url(url)
+            path_bytes, query = parsed.path or b"/", parsed.query or b""
+        elif b"?" in url:
+            path_bytes, _, query = url.partition(b"?")
+            query = query.partition(b"#")[0]
+        else:
+            path_bytes, query = url, b""
+        path = path_bytes.decode("latin-1")
+        if "%" in path:
+            path = unquote(path)
+        self._body_open = True
+        self._discarded = 0
+        self._started = False
+        self._answered = False
+        self._chunked = False
+        self._keep_alive = parser.should_keep_alive() and parser.get_http_version() == "1.1"
+        self._inbound = Inbound(parser.get_method().decode("ascii"), path, query, headers, self._peer, self)
+        self._upgrading = b"upgrade" in headers and parser.should_upgrade()
+        if not self._upgrading:
+            self._begin(self._inbound)
+
+    def on_body(self, body: bytes) -> None:
+        if self._answered:
+            self._discarded += len(body)
+            if self._discarded > DISCARD_BYTES_MAX:
+                self._close()
+            return
+        inbound = self._inbound
+        assert inbound is not None
+        if inbound.arrived(body) > UNREAD_BYTES_MAX:
+            self._transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        if self._upgrading:
+            return
+        self._body_open = False
+        self._in_head = True
+        if self._answered:
+            self._rest()
+        elif self._inbound is not None:
+            self._inbound.complete()
+
+    def _begin(self, inbound: Inbound) -> None:
+        self._task = task = self._loop.create_task(self._app(inbound, self))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _not_upgraded(self, data: bytes, upgrade: httptools.HttpParserUpgrade) -> None:
+        """The client offers another protocol (h2c, mostly) that is not spoken here: its request is answered in this
+        one. The parser stops at an upgrade, so the head is read again without the offer."""
+        inbound = self._inbound
+        assert inbound is not None
+        head = [b"%b %b HTTP/1.1\r\n" % (inbound.method.encode(), self._url)]
+        for name, value in inbound.headers.items():
+            if name not in _UPGRADING:
+                head.append(b"%b: %b\r\n" % (name, value))
+        rest = data[upgrade.args[0] :]
+        self._upgrading = False
+        self._answered = True
+        self._body_open = False
+        self._in_head = True
+        self._parser = httptools.HttpRequestParser(self)
+        self._feed(b"".join(head) + b"\r\n" + rest)
+
+    # --- what the application says ------------------------------------------------------------------------------
+
+    @property
+    def started(self) -> bool:
+        """The head of an answer has been written."""
+        return self._started
+
+    def want_body(self, expected: bool) -> None:
+        """The handler wants (more of) the body. `expected`: the client waits for leave to send it."""
+        if expected and not self._started:
+            self._transport.write(_CONTINUE)
+        self._transport.resume_reading()
+
+    def respond(self, status: int, head: bytes, body: bytes, *, last: bool = False) -> None:
+        """A whole answer. `head` is a block of header lines. `last`: the connection closes after it."""
+        if self._answered or self._transport.is_closing():
+            return
+        inbound = self._inbound
+        assert inbound is not None
+        if last or (self._body_open and inbound.expects_continue):
+            self._keep_alive = False
+        closing = b"" if self._keep_alive else _CLOSE
+        if status in _BODILESS:
+            parts = (_STATUS_LINES[status], self._shared.date(), head, closing, b"\r\n")
+        else:
+            length = b"content-length: %d\r\n\r\n" % len(body)
+            if inbound.method == "HEAD":
+                body = b""
+            parts = (_STATUS_LINES[status], self._shared.date(), head, closing, length, body)
+        self._started = True
+        self._transport.write(b"".join(parts))
+        self._over()
+
+    def start(self, status: int, head: bytes) -> None:
+        """The head of an answer that comes in pieces."""
+        if self._answered or self._transport.is_closing():
+            return
+        if self._parser.get_http_version() == "1.1":
+            self._chunked = True
+            head += b"transfer-encoding: chunked\r\n"
+        else:
+            self._keep_alive = False
+        self._started = True
+        self._transport.write(
+            b"".join(
+                (
+                    _STATUS_LINES[status],
+                    self._shared.date(),
+                    head,
+                    b"" if self._keep_alive else _CLOSE,
+                    b"\r\n",
+                )
+            )
+        )
+
+    async def send(self, data: bytes) -> None:
+        """More of the answer. Waits while the client does not read. Raises ClientStalled."""
+        if self._answered or not data or self._transport.is_closing():
+            return
+        self._write(data)
+        if not self._writable:
+            await self._until_room()
+
+    def finish(self, data: bytes = b"") -> None:
+        """The last of an answer that came in pieces."""
+        if self._answered or self._transport.is_closing():
+            return
+        inbound = self._inbound
+        assert inbound is not None
+        if not self._chunked or inbound.method == "HEAD":
+            self._write(data)
+        elif data:
+            self._transport.write(b"%x\r\n%b\r\n%b" % (len(data), data, _LAST_CHUNK))
+        else:
+            self._transport.write(_LAST_CHUNK)
+        self._over()
+
+    def abort(self) -> None:
+        """Cut the connection: an answer that has begun will not be whole."""
+        self._answered = True
+        self._transport.abort()
+
+    def shutdown(self) -> None:
+        """The server stops: no further request, and nothing more once this one is answered."""
+        self._keep_alive = False
+        if self._answered:
+            self._close()
+
+    # --- within --------------------------------------------------------------------------------------------------
+
+    def _write(self, data: bytes) -> None:
+        if self._inbound is not None and self._inbound.method == "HEAD":
+            return
+        self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+
+    async def _until_room(self) -> None:
+        began = self._loop.time()
+        self._room = room = self._loop.create_future()
+        self.deadline = began + STALL_SECONDS_MAX
+        try:
+            await room
+        finally:
+            self._room = None
+            self.deadline = 0.0
+            self.stalled_seconds += self._loop.time() - began
+        if not self._writable and not self._transport.is_closing():
+            self.abort()
+            if self._inbound is not None:
+                self._inbound.gone = True
+            raise ClientStalled
+
+    def _over(self) -> None:
+        """The answer has been written whole."""
+        self._answered = True
+        self._task = None
+        self._state.total_requests += 1
+        if not self._body_open:
+            self._rest()
+        elif self._inbound is not None and self._inbound.expects_continue:
+            self._close()
+        else:
+            # The rest of the body is read and dropped; then the connection rests, or closes.
+            self.deadline = self._loop.time() + DISCARD_SECONDS_MAX
+            self._transport.resume_reading()
+
+    def _rest(self) -> None:
+        """The request and its answer are over."""
+        self._inbound = None
+        if self._keep_alive:
+            self.deadline = self._loop.time() + KEEP_ALIVE_SECONDS
+        else:
+            self._close()
+
+    def _close(self) -> None:
+        """Once what was written has been taken, within `STALL_SECONDS_MAX`."""
+        self.deadline = self._loop.time() + STALL_SECONDS_MAX
+        self._transport.close()
+
+    def late(self) -> None:
+        """The deadline has passed."""
+        self.deadline = 0.0
+        room = self._room
+        if room is not None:
+            if not room.done():
+                room.set_result(None)
+        elif self._transport.is_closing():
+            self._transport.abort()
+        elif self._in_head and self._head_bytes:
+            self._refuse(408, "the request's head did not arrive in time")
+        else:
+            self._close()
+
+    def _refuse(self, status: int, message: str) -> None:
+        """An answer to what is not a request."""
+        if self._transport.is_closing():
+            return
+        if not self._answered:
+            # Half a request, and its answer under way: nothing sensible can be said any more.
+            self._transport.close()
+            return
+        error = {
+            "type": "invalid_request_error",
+            "code": "invalid_param",
+            "message": message,
+            "param": None,
+        }
+        body = encode({"error": error})
+        self._transport.write(
+            b"%bcontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
+            % (_STATUS_LINES[status], len(body), body)
+        )
+        self._transport.close()
+
+
+def connections() -> type[asyncio.Protocol]:
+    """What makes the connections of one server, in the form that uvicorn's `Config` takes."""
+    return cast("type[asyncio.Protocol]", partial(Connection, shared=Shared()))
+
+
+class _Pipelined(Exception):
+    """Stops the parser."""
