@@ -38,9 +38,12 @@ def decode_object(data: bytes | str) -> JSONObject:
     return value
 
 
-def nests_deeper(value: JSON, depth_max: int = JSON_DEPTH_MAX) -> bool:
+def nests_deeper(value: JSON, depth_max: int = JSON_DEPTH_MAX, *, text: bytes | None = None) -> bool:
     """Whether arrays and objects of a decoded value nest deeper than `depth_max`. Walks level by level, so that its
-    own stack stays flat; every reader that recurses asks it first."""
+    own stack stays flat; every reader that recurses asks it first. `text`: what it was decoded from, which mostly has
+    too few brackets to nest so deep."""
+    if text is not None and text.count(b"{") + text.count(b"[") <= depth_max:
+        return False
     level = [value] if isinstance(value, (dict, list)) else []
     for _ in range(depth_max):
         if not level:

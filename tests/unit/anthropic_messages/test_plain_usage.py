@@ -27,9 +27,10 @@ USAGES = st.fixed_dictionaries(
 
 @given(USAGES)
 def test_what_is_billed_is_the_same_whichever_way_it_is_read(usage: dict[str, Any]) -> None:
-    assert plain_usage(msgspec.json.encode(usage)) == msgspec.structs.replace(
-        read_usage(usage), extras=NO_EXTRAS
-    )
+    # An empty list of iterations takes the long way.
+    read = msgspec.structs.replace(read_usage({**usage, "iterations": []}), extras=NO_EXTRAS)
+    assert plain_usage(msgspec.json.encode(usage)) == read
+    assert msgspec.structs.replace(read_usage(usage), extras=NO_EXTRAS) == read
 
 
 def test_what_has_further_figures_is_left_to_the_long_way() -> None:

@@ -38,6 +38,8 @@ _BY_MESSAGE = {
     "clear_at": "mid-conversation-system-clear-at-2026-08-21",
     "output_config": "mid-conversation-output-config-2026-07-01",
 }
+#: The parameters that `_by_settings` looks into.
+_WITH_SETTINGS = frozenset({"context_management", "output_config", "container", "thinking"})
 _COMPACT_EDIT = ("compact_", "compact-2026-01-12")
 _FILES = "files-api-2025-04-14"
 _TASK_BUDGET = "task-budgets-2026-03-13"
@@ -49,19 +51,22 @@ _SKILLS = "skills-2025-10-02"
 def betas_for(body: Block, messages: Iterable[Block], blocks: Iterable[Block]) -> tuple[str, ...]:
     """The flags for a body, its messages and all their blocks, each once."""
     found: dict[str, None] = {}
-    for key, flag in _BY_PARAMETER.items():
-        if body.get(key) is not None:
+    if not _BY_PARAMETER.keys().isdisjoint(body):
+        for key, flag in _BY_PARAMETER.items():
+            if body.get(key) is not None:
+                found[flag] = None
+    if not _WITH_SETTINGS.isdisjoint(body):
+        for flag in _by_settings(body):
             found[flag] = None
-    for flag in _by_settings(body):
-        found[flag] = None
     for tool in _members(body.get("tools")):
         flag = _BY_TOOL.get(str(_member(tool, "type")))
         if flag:
             found[flag] = None
     for message in messages:
-        for key, flag in _BY_MESSAGE.items():
-            if key in message:
-                found[flag] = None
+        if not _BY_MESSAGE.keys().isdisjoint(message):
+            for key, flag in _BY_MESSAGE.items():
+                if key in message:
+                    found[flag] = None
     for block in blocks:
         flag = _BY_BLOCK.get(str(block["type"]))
         if flag:

@@ -59,7 +59,7 @@ def decode_body(body: bytes) -> Fields:
         decoded = json.decode_object(body)
     except json.NotJSON as error:
         raise WireError("", f"the body is not a JSON object: {error}") from None
-    if json.nests_deeper(decoded):
+    if json.nests_deeper(decoded, text=body):
         raise WireError("", f"the body nests more than {JSON_DEPTH_MAX} deep")
     return Fields(decoded, "")
 

@@ -19,7 +19,7 @@ from bytespike.core.json_types import JSON, JSONObject
 from bytespike.core.usage import NO_USAGE, Usage
 from bytespike.protocols.anthropic_messages.blocks_write import Block
 from bytespike.protocols.anthropic_messages.fields import Fields, WireError, as_fields, extras_of, own_extras
-from bytespike.protocols.anthropic_messages.schema import COUNT_MAX, decode_plain_usage
+from bytespike.protocols.anthropic_messages.schema import COUNT_MAX, PlainUsage, decode_plain_usage
 
 _COUNTED = frozenset(
     {
@@ -32,6 +32,8 @@ _COUNTED = frozenset(
         "server_tool_use",
     }
 )
+#: Of the members of `schema.PlainUsage`, those that are no counts.
+_KEPT = ("service_tier", "inference_geo", "speed")
 _REASONING = "thinking_tokens"
 _SEARCHES = "web_search_requests"
 _FETCHES = "web_fetch_requests"
@@ -39,6 +41,15 @@ _FETCHES = "web_fetch_requests"
 
 def read_usage(raw: JSONObject, path: str = "usage") -> Usage:
     """Raises `WireError` for figures that are no counts."""
+    try:
+        plain = _of_plain(msgspec.convert(raw, PlainUsage))
+    except msgspec.ValidationError:
+        return _read_any(raw, path)
+    kept: JSONObject = {key: raw[key] for key in _KEPT if raw.get(key) is not None}
+    return msgspec.structs.replace(plain, extras=extras_of(kept)) if kept else plain
+
+
+def _read_any(raw: JSONObject, path: str) -> Usage:
     fields = Fields(raw, path)
     counts = _counts(fields)
     details = fields.optional_object("output_tokens_details")
@@ -69,6 +80,10 @@ def plain_usage(raw: bytes) -> Usage | None:
         plain = decode_plain_usage(raw)
     except msgspec.ValidationError:
         return None
+    return _of_plain(plain)
+
+
+def _of_plain(plain: PlainUsage) -> Usage:
     split = plain.cache_creation
     longer = 0 if split is None else split.ephemeral_1h_input_tokens
     shorter = 0 if split is None else split.ephemeral_5m_input_tokens

@@ -32,7 +32,7 @@ def read_request(body: bytes) -> ChatRequest:
         obj = json.decode_object(body)
     except json.NotJSON as error:
         raise InvalidRequest(f"The request body is not valid: {error}.") from None
-    if json.nests_deeper(obj):
+    if json.nests_deeper(obj, text=body):
         raise InvalidRequest("The request body nests too deeply.")
     try:
         return _read(obj)

@@ -43,7 +43,7 @@ def read_response(body: bytes) -> ChatResponse:
     """An upstream's answer. Raises `UpstreamError`."""
     try:
         obj = json.decode_object(body)
-        if json.nests_deeper(obj):
+        if json.nests_deeper(obj, text=body):
             raise UpstreamError("The upstream's answer nests too deeply.")
         return _read(obj)
     except json.NotJSON as error:

@@ -20,7 +20,7 @@ import msgspec
 from bytespike.core.json_types import JSON, NO_EXTRAS, JSONObject
 from bytespike.core.usage import Usage
 from bytespike.protocols.openai_chat.names import NAME, TOKENS_MAX, aside, wire_members
-from bytespike.protocols.openai_chat.schema import decode_plain_usage
+from bytespike.protocols.openai_chat.schema import PlainUsage, decode_plain_usage
 from bytespike.wire import json
 
 #: For answers that carry no figures: the gateway has to count by itself.
@@ -50,6 +50,32 @@ def _details(usage: JSONObject, key: str) -> JSONObject:
 
 def read_usage(usage: JSONObject) -> Usage:
     """The buckets. Never raises, never gives a negative figure."""
+    try:
+        plain = msgspec.convert(usage, PlainUsage)
+    except msgspec.ValidationError:
+        return _read_any(usage)
+    return msgspec.structs.replace(_of_plain(plain), extras=aside(usage))
+
+
+def _of_plain(plain: PlainUsage) -> Usage:
+    prompt = plain.prompt_tokens
+    read = 0 if plain.prompt_tokens_details is None else plain.prompt_tokens_details.cached_tokens
+    reasoning = (
+        0 if plain.completion_tokens_details is None else plain.completion_tokens_details.reasoning_tokens
+    )
+    if read > prompt:
+        prompt += read
+    hidden = max(0, plain.total_tokens - prompt - plain.completion_tokens)
+    output = plain.completion_tokens + hidden
+    return Usage(
+        input=prompt - read,
+        cache_read=read,
+        output=output,
+        reasoning=min(max(reasoning, hidden), output),
+    )
+
+
+def _read_any(usage: JSONObject) -> Usage:
     prompt_details = _details(usage, "prompt_tokens_details")
     completion_details = _details(usage, "completion_tokens_details")
     prompt = count(usage.get("prompt_tokens"))
@@ -91,22 +117,8 @@ def billed_usage(raw: bytes) -> Usage | None:
             return None
         if not isinstance(usage, dict):
             raise json.NotJSON("usage is not an object") from None
-        return msgspec.structs.replace(read_usage(usage), extras=NO_EXTRAS)
-    prompt = plain.prompt_tokens
-    read = 0 if plain.prompt_tokens_details is None else plain.prompt_tokens_details.cached_tokens
-    reasoning = (
-        0 if plain.completion_tokens_details is None else plain.completion_tokens_details.reasoning_tokens
-    )
-    if read > prompt:
-        prompt += read
-    hidden = max(0, plain.total_tokens - prompt - plain.completion_tokens)
-    output = plain.completion_tokens + hidden
-    return Usage(
-        input=prompt - read,
-        cache_read=read,
-        output=output,
-        reasoning=min(max(reasoning, hidden), output),
-    )
+        return msgspec.structs.replace(_read_any(usage), extras=NO_EXTRAS)
+    return _of_plain(plain)
 
 
 def _cached(usage: JSONObject, details: JSONObject) -> int:
