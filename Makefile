@@ -32,9 +32,23 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
 run: $(VENV)/.runtime ## Start the gateway with SQLite and the simulator (PORT, DATA_DIR)
 	@PORT="$(PORT)" DATA_DIR="$(DATA_DIR)" exec $(BIN)/bytespike demo
 
+# A PostgreSQL of the tests' own runs from Debian's package. Where it cannot be installed its tests are skipped, and say so.
+.PHONY: postgres
+postgres:
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
+	  { SUDO=$$(test "$$(id -u)" = 0 || echo sudo -n); \
+	    $$SUDO apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -y -qq --no-install-recommends postgresql >/dev/null; } || \
+	  echo "PostgreSQL cannot be installed: its tests will be skipped"
+
 .PHONY: test
-test: $(VENV)/.dev ## Every test
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev postgres ## Every test, but for real clients that take long
+	$(BIN)/python -m tests.clients.packages --quick
+	$(BIN)/python -m pytest -m "not (clients and slow)"
+
+.PHONY: test-clients
+test-clients: $(VENV)/.dev ## Every real client: installs them, and node where it is missing (10 minutes)
+	$(BIN)/python -m tests.clients.packages
+	$(BIN)/python -m pytest tests/clients
 
 .PHONY: check
 check: $(VENV)/.dev ## Format, lint, types, import layers, fast tests
@@ -42,7 +56,7 @@ check: $(VENV)/.dev ## Format, lint, types, import layers, fast tests
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -m "not slow and not traffic"
+	$(BIN)/python -m pytest -q -m "not slow and not traffic and not clients"
 
 .PHONY: format
 format: $(VENV)/.dev ## Format the code
@@ -61,4 +75,5 @@ lock: $(VENV)/.uv ## Pin the newest versions that pyproject.toml allows, with ha
 
 .PHONY: clean
 clean: ## Remove the virtual environment and caches (not DATA_DIR)
+	rm -rf tests/clients/node/node_modules tests/clients/cli/*/node_modules tests/clients/cli/*/.venv
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -108,13 +108,14 @@ def _gateway(
     gateway = Gateway(bench, measured.works(chosen, effort))
     part = measured.measure(floor, gateway, loader, effort, chosen)
     bench.processes.stop(gateway.process)
-    tally = loader.tallies[gateway.port]
+    tallies = loader.sent_to(gateway.port)
+    answered = sum(tally.answered for tally in tallies.values())
     try:
-        billed = gateway.audit(tally.answered, tally.cut)
+        billed = gateway.audit(tallies)
     except NotMeasured as problem:
         return dataclasses.replace(part, failures={**part.failures, "audit": str(problem)})
     print(
-        f"{gateway.name}: {tally.answered:,} requests answered, {billed:,} billed, the ledger is whole",
+        f"{gateway.name}: {answered:,} requests answered, {billed:,} billed, the ledger is whole",
         flush=True,
     )
     return part
@@ -146,6 +147,8 @@ def _tell(parts: Sequence[report.Part], facts: dict[str, object], seconds: float
     print(f"\n{facts['cpu']}, {facts['cores']} cores, Linux {facts['kernel']}, Python {facts['python']}")
     print(f"{own.name} {own.version}\n")
     print(report.table(own.figures))
+    for name, square in report.squares(own.figures).items():
+        print(f"\n{name}; `{report.OVER.strip()}`: over its budget\n\n{report.aligned(square)}")
     for part in parts:
         for case, reason in part.failures.items():
             print(f"\nnot measured: {part.name} {case}: {reason}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import http.client
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -64,43 +65,120 @@ def _start(body: bytes) -> str:
 
 def wrong(work: Work, body: bytes) -> str:
     """What is wrong with the body of an answer; "" when it is right. Raises what decoding raises."""
-    if work.manner.stream:
-        return _wrong_stream(work.client, body, work.manner.events, stamped=work.manner.stamped)
-    text, read, written = _whole(work.client, msgspec.json.decode(body))
-    if text != answers.WHOLE_TEXT:
-        return "the text is another"
-    if (read, written) != (answers.INPUT_TOKENS, answers.OUTPUT_TOKENS):
-        return f"the usage is another ({read} in, {written} out)"
+    if not work.manner.stream:
+        told = _whole(work.client, msgspec.json.decode(body))
+        expected = Told(answers.WHOLE_TEXT, answers.INPUT_TOKENS, answers.OUTPUT_TOKENS)
+    else:
+        data = [line.removeprefix(b"data:").strip() for line in body.splitlines() if line[:5] == b"data:"]
+        told = _STREAMED[work.client](data)
+        if isinstance(told, str):
+            return told
+        events = work.manner.events
+        expected = Told(answers.text(events), answers.INPUT_TOKENS, events)
+        if work.manner.stamped:
+            if told.text.count(answers.STAMP_MARK) != 2 * events:
+                return "stamps are missing"
+            told = dataclasses.replace(told, text=expected.text)
+    if told.text != expected.text:
+        return "the text is another" + (f", in {told.pieces} events" if told.pieces else "")
+    if (told.read, told.written) != (expected.read, expected.written):
+        return f"the usage is another ({told.read} in, {told.written} out)"
     return ""
 
 
-def _whole(dialect: Dialect, answer: Any) -> tuple[str, int, int]:
-    """Text, input tokens, output tokens of a whole answer."""
-    usage = answer["usage"]
+@dataclasses.dataclass(frozen=True, slots=True)
+class Told:
+    """What an answer says: its text, input and output tokens, and for a stream in how many text events."""
+
+    text: str
+    read: int
+    written: int
+    pieces: int = 0
+
+
+def _whole(dialect: Dialect, answer: Any) -> Told:
     if dialect == "anthropic":
         text = "".join(block["text"] for block in answer["content"])
-        return text, usage["input_tokens"], usage["output_tokens"]
-    return answer["choices"][0]["message"]["content"], usage["prompt_tokens"], usage["completion_tokens"]
-
-
-def _wrong_stream(dialect: Dialect, body: bytes, events: int, *, stamped: bool) -> str:
-    data = [line.removeprefix(b"data:").strip() for line in body.splitlines() if line.startswith(b"data:")]
+        return Told(text, answer["usage"]["input_tokens"], answer["usage"]["output_tokens"])
     if dialect == "chat":
-        if not data or data.pop() != b"[DONE]":
-            return "the stream does not end with [DONE]"
-        chunks: list[Any] = [msgspec.json.decode(line) for line in data]
-        texts = [
-            choice["delta"]["content"]
-            for chunk in chunks
-            for choice in chunk["choices"]
-            if choice.get("delta", {}).get("content")
-        ]
-    else:
-        chunks = [msgspec.json.decode(line) for line in data]
-        if not chunks or chunks[-1]["type"] != "message_stop":
-            return "the stream does not end with message_stop"
-        texts = [chunk["delta"]["text"] for chunk in chunks if chunk["type"] == "content_block_delta"]
-    told = "".join(texts)
-    if stamped:
-        return "" if told.count(answers.STAMP_MARK) == 2 * events else "stamps are missing"
-    return "" if told == answers.text(events) else f"the text is another, in {len(texts)} events"
+        usage = answer["usage"]
+        text = answer["choices"][0]["message"]["content"]
+        return Told(text, usage["prompt_tokens"], usage["completion_tokens"])
+    if dialect == "responses":
+        return _response(answer)
+    return _generated([answer])
+
+
+def _response(answer: Any) -> Told:
+    """A response object, of a whole answer or of the event that ends a stream."""
+    texts = [
+        part["text"] for item in answer["output"] if item["type"] == "message" for part in item["content"]
+    ]
+    return Told("".join(texts), answer["usage"]["input_tokens"], answer["usage"]["output_tokens"])
+
+
+def _generated(chunks: list[Any]) -> Told:
+    """Gemini's: a whole answer is a stream of one chunk. The last figures count."""
+    texts = [
+        part["text"]
+        for chunk in chunks
+        for candidate in chunk["candidates"]
+        for part in candidate.get("content", {}).get("parts", ())
+        if part["text"]
+    ]
+    usage = [chunk["usageMetadata"] for chunk in chunks if "usageMetadata" in chunk][-1]
+    return Told("".join(texts), usage["promptTokenCount"], usage["candidatesTokenCount"], len(texts))
+
+
+def _anthropic_stream(data: list[bytes]) -> Told | str:
+    events: list[Any] = [msgspec.json.decode(line) for line in data]
+    if not events or events[-1]["type"] != "message_stop":
+        return "the stream does not end with message_stop"
+    texts = [event["delta"]["text"] for event in events if event["type"] == "content_block_delta"]
+    usage: dict[str, int] = {}
+    for event in events:
+        usage |= event.get("message", event).get("usage") or {}
+    return Told("".join(texts), usage["input_tokens"], usage["output_tokens"], len(texts))
+
+
+def _chat_stream(data: list[bytes]) -> Told | str:
+    if not data or data.pop() != b"[DONE]":
+        return "the stream does not end with [DONE]"
+    chunks: list[Any] = [msgspec.json.decode(line) for line in data]
+    texts = [
+        choice["delta"]["content"]
+        for chunk in chunks
+        for choice in chunk["choices"]
+        if choice.get("delta", {}).get("content")
+    ]
+    usage = [chunk["usage"] for chunk in chunks if chunk.get("usage")][-1]
+    return Told("".join(texts), usage["prompt_tokens"], usage["completion_tokens"], len(texts))
+
+
+def _responses_stream(data: list[bytes]) -> Told | str:
+    """The deltas' text must be the final response's too: the official clients take it from either."""
+    events: list[Any] = [msgspec.json.decode(line) for line in data]
+    if not events or events[-1]["type"] != "response.completed":
+        return "the stream does not end with response.completed"
+    if [event["sequence_number"] for event in events] != list(range(len(events))):
+        return "the events are not numbered in order"
+    texts = [event["delta"] for event in events if event["type"] == "response.output_text.delta"]
+    told = _response(events[-1]["response"])
+    if told.text != "".join(texts):
+        return f"the final text is not that of the {len(texts)} events"
+    return dataclasses.replace(told, pieces=len(texts))
+
+
+def _gemini_stream(data: list[bytes]) -> Told | str:
+    chunks: list[Any] = [msgspec.json.decode(line) for line in data]
+    if not chunks or chunks[-1]["candidates"][0].get("finishReason") != "STOP":
+        return "the stream does not end with a reason"
+    return _generated(chunks)
+
+
+_STREAMED: dict[Dialect, Callable[[list[bytes]], Told | str]] = {
+    "anthropic": _anthropic_stream,
+    "chat": _chat_stream,
+    "responses": _responses_stream,
+    "gemini": _gemini_stream,
+}

@@ -54,7 +54,7 @@ class Figure:
     """One line of the table. `value` and `budget` in `unit`; `budget` None: told, not judged.
 
     `floor`: nginx's value in the same run, in `floor_unit`; `ratio`: how many times nginx. `cost`: CPU as measured,
-    beside a `value` that is a ratio. `detail` goes into the JSON only.
+    beside a `value` that is a ratio. `pair`: client and upstream, for the table of pairs. `detail` goes into the JSON only.
     """
 
     case: str
@@ -65,6 +65,7 @@ class Figure:
     floor: str = ""
     ratio: float | None = None
     rate: str = ""
+    pair: tuple[str, str] | None = None
     detail: dict[str, object] = dataclasses.field(default_factory=dict)
 
     @property

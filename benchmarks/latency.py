@@ -35,9 +35,9 @@ def _measure(run: Run, name: str, work: Work, *, first: bool) -> list[Figure]:
     target = targets[run.subject.name]
     trial = run.loader.closed(run.subject, target, work, connections=32, requests=_TRIAL_REQUESTS)
     pace = min(1e6 / trial.cpu_us / 2, trial.per_second / 2, _PACE_MAX)
-    requests = round(pace * run.effort.latency_seconds / run.effort.rounds)
+    requests = round(pace * run.effort.latency_seconds / run.effort.long.count)
     seen: dict[str, list[Spread]] = {run.floor.name: [], run.subject.name: []}
-    for _ in range(run.effort.rounds):
+    for _ in range(run.effort.long.count):
         for subject in (run.floor, run.subject):
             counts = run.loader.run(
                 targets[subject.name], work, connections=_CONNECTIONS, requests=requests, pace=pace

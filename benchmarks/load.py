@@ -44,18 +44,26 @@ class Tally:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Loader:
-    """`prefix` pins the stream client to the load's core; its files are in `work`. `tallies`: by port."""
+    """`prefix` pins the stream client to the load's core; its files are in `work`. `tallies`: by port and work."""
 
     wrk: Wrk
     prefix: tuple[str, ...]
     work: Path
     root: Path
-    tallies: dict[int, Tally] = dataclasses.field(default_factory=lambda: collections.defaultdict(Tally))
+    tallies: dict[tuple[int, Work], Tally] = dataclasses.field(
+        default_factory=lambda: collections.defaultdict(Tally)
+    )
 
-    def whole(self, subject: Subject, target: Target, *, connections: int, seconds: float) -> Sample:
+    def sent_to(self, port: int) -> dict[Work, Tally]:
+        """What one server was sent."""
+        return {work: tally for (where, work), tally in self.tallies.items() if where == port}
+
+    def whole(
+        self, subject: Subject, target: Target, work: Work, *, connections: int, seconds: float
+    ) -> Sample:
         """wrk for `seconds`. Raises NotMeasured."""
         before = procfs.cpu_seconds(subject.process.pid)
-        tally = self.tallies[target.port]
+        tally = self.tallies[target.port, work]
         tally.cut += _MANY
         load = self.wrk.run(target, connections=connections, seconds=seconds)
         # By the clock: each connection's last request is broken off.
@@ -88,7 +96,7 @@ class Loader:
         """The stream client, to its end. Raises NotMeasured unless every answer was clean."""
         seconds = _STREAM_SECONDS_MAX + (requests / pace if pace else 0)
         with self.begun(target, work, connections=connections, requests=requests, pace=pace) as client:
-            return self.finished(client, target, seconds)
+            return self.finished(client, target, work, seconds)
 
     @contextlib.contextmanager
     def begun(
@@ -108,7 +116,7 @@ class Loader:
             connections=connections,
             requests=requests,
             pace=pace,
-            mark=answers.EVENT_MARK if work.manner.stream and not work.manner.stamped else "",
+            mark=answers.mark(work.client) if work.manner.stream and not work.manner.stamped else "",
             stamped=work.manner.stamped,
             announce=announce,
         )
@@ -122,7 +130,7 @@ class Loader:
                 # A reader that took more than the line it was asked for would keep the rest from `finished`.
                 bufsize=0,
             )
-        self.tallies[target.port].cut += requests
+        self.tallies[target.port, work].cut += requests
         try:
             assert client.stdin is not None
             client.stdin.write(msgspec.json.encode(order))
@@ -136,10 +144,10 @@ class Loader:
             if client.stdout is not None:
                 client.stdout.close()
 
-    def finished(self, client: subprocess.Popen[bytes], target: Target, seconds: float) -> Counts:
+    def finished(self, client: subprocess.Popen[bytes], target: Target, work: Work, seconds: float) -> Counts:
         """Waits for the figures of a client that has begun. Raises NotMeasured unless every answer was clean."""
         counts = _counts(client, seconds, self.work)
-        tally = self.tallies[target.port]
+        tally = self.tallies[target.port, work]
         tally.cut -= counts.completed
         tally.answered += counts.completed
         return counts

@@ -21,18 +21,30 @@ _WHOLE = {case.name: case for case in (*cases.WHOLE_CASES, *cases.AGENT_CASES)}
 _STREAMS = {case.name: case for case in cases.STREAM_CASES}
 _IDLE, _AFTER, _LATENCY, _OPEN = "memory/idle", "memory/after-load", "latency", "open-streams"
 #: A server that makes every case wait must not keep the run from ending.
-SECONDS_MAX = 540.0
-#: What peers are asked to do: the unary and streamed work, without the cases of hundreds of streams.
+SECONDS_MAX = 600.0
+#: What peers are asked to do: the unary and streamed work of the pairs that are measured at length, without the cases of
+#: hundreds of streams.
 PEER_CASES = (
     _IDLE,
-    *(case.name for case in cases.WHOLE_CASES),
-    *(name for name in _STREAMS if name.startswith("stream-burst/")),
+    *(
+        case.name
+        for case in (*cases.WHOLE_CASES, *cases.STREAM_CASES)
+        if case.pair in cases.LONG_PAIRS and not case.name.startswith("stream-paced/")
+    ),
 )
 
 
 def names() -> list[str]:
-    """Every case, in the order in which they are measured."""
-    return [_IDLE, *_WHOLE, *_STREAMS, _LATENCY, _AFTER, _OPEN]
+    """Every case, in the order in which they are measured: those in brief come after those at length."""
+    both = {**_WHOLE, **_STREAMS}
+    return [
+        _IDLE,
+        *(name for name, case in both.items() if not case.brief),
+        _LATENCY,
+        *(name for name, case in both.items() if case.brief),
+        _AFTER,
+        _OPEN,
+    ]
 
 
 def chosen(only: Sequence[str], effort: Effort) -> list[str]:
@@ -93,7 +105,7 @@ def measure(
 def _steps(run: Run, idle: Sequence[Figure]) -> dict[str, Callable[[], list[Figure]]]:
     whole = {name: (lambda case=case: [measure_whole(run, case)]) for name, case in _WHOLE.items()}
     streams = {name: (lambda case=case: [measure_stream(run, case)]) for name, case in _STREAMS.items()}
-    answered = run.loader.tallies[run.subject.port].answered
+    answered = sum(tally.answered for tally in run.loader.sent_to(run.subject.port).values())
     return {
         _IDLE: lambda: [measure_idle(run.subject)],
         **whole,

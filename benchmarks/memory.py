@@ -49,6 +49,7 @@ def measure_after(subject: Subject, idle: Sequence[Figure], answered: int) -> Fi
             "pss_bytes": memory.pss,
             "rss_bytes": memory.rss,
             "idle_mb": [figure.value for figure in idle],
+            "answered": answered,
         },
     )
 
@@ -68,7 +69,7 @@ def measure_open_streams(run: Run) -> list[Figure]:
         _wait_open(client)
         during = procfs.memory(run.subject.process.pid)
         counts = run.loader.finished(
-            client, target, _OPEN_SECONDS_MAX + 2 * work.manner.events * OPEN_INTERVAL_MS / 1000
+            client, target, work, _OPEN_SECONDS_MAX + 2 * work.manner.events * OPEN_INTERVAL_MS / 1000
         )
     cpu = procfs.cpu_seconds(run.subject.process.pid) - cpu_before
     expected = streams * work.manner.events

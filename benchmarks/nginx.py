@@ -12,7 +12,7 @@ import subprocess
 
 from benchmarks import answers
 from benchmarks.processes import Processes, free_port
-from benchmarks.work import PATHS
+from benchmarks.work import DIALECTS, UPSTREAM_MODELS, Dialect, path
 
 #: Requests that a connection may serve: no connection is closed for having served enough.
 _ENOUGH = 1_000_000_000
@@ -67,12 +67,16 @@ class Server:
 
 def start_static(nginx: str, processes: Processes, core: int) -> Server:
     """The static upstream. It answers before it has read the body, so bodies must fit one read."""
-    locations = "\n".join(
-        f"    location = {path} {{ return 200 '{answers.whole(dialect).decode()}'; }}"
-        for dialect, path in PATHS.items()
-    )
+    locations = "\n".join(map(_location, DIALECTS))
     port = free_port()
     return _start("static", nginx, processes, core, port, _STATIC.format(port=port, locations=locations))
+
+
+def _location(dialect: Dialect) -> str:
+    """Where a dialect's whole answer is. An answer of Responses has an id of its own each time: equal ones are kept once."""
+    where = path(dialect, UPSTREAM_MODELS[dialect], stream=False)
+    body = answers.whole(dialect).decode().replace(answers.RESPONSE_ID, "resp_$request_id")
+    return f"    location = {where} {{ return 200 '{body}'; }}"
 
 
 def start_floor(

@@ -1,4 +1,4 @@
-"""nginx and wrk: found, or installed from Debian's packages, or asked for."""
+"""Programs that are not Python's: found, or installed from Debian's packages, or asked for."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from collections.abc import Sequence
 #: Debian keeps nginx out of an ordinary user's PATH.
 _SEARCH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/sbin"])
 #: A program, and the packages that hold it, the lightest first.
-_PACKAGES = {"nginx": ("nginx-light", "nginx"), "wrk": ("wrk",)}
+_PACKAGES = {"nginx": ("nginx-light", "nginx"), "wrk": ("wrk",), "node": ("nodejs",), "npm": ("npm",)}
+_BENCHMARK = ("nginx", "wrk")
 _INSTALL_SECONDS_MAX = 240
 
 
 class Missing(RuntimeError):
-    """Something that the benchmark needs is not there; the message says what to install."""
+    """Something that is needed is not there; the message says what to install."""
 
 
 def programs() -> dict[str, str]:
@@ -23,10 +24,15 @@ def programs() -> dict[str, str]:
 
     Raises Missing.
     """
-    absent = [name for name in _PACKAGES if which(name) is None]
+    provide(_BENCHMARK)
+    return {name: need(name) for name in (*_BENCHMARK, "taskset")}
+
+
+def provide(names: Sequence[str]) -> None:
+    """Install those of `_PACKAGES` that are missing. Raises Missing."""
+    absent = [name for name in names if which(name) is None]
     if absent:
         _install(absent)
-    return {name: need(name) for name in (*_PACKAGES, "taskset")}
 
 
 def which(name: str) -> str | None:

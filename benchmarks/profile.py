@@ -64,9 +64,9 @@ def _load(run: Run, case: WholeCase | StreamCase, seconds: int, command: list[st
     spy = threading.Thread(target=subprocess.run, args=(command,), kwargs={"capture_output": True})
     if isinstance(case, WholeCase):
         target = target_of(run, run.subject, case.work)
-        run.loader.whole(run.subject, target, connections=case.connections, seconds=2)
+        run.loader.whole(run.subject, target, case.work, connections=case.connections, seconds=2)
         spy.start()
-        run.loader.whole(run.subject, target, connections=case.connections, seconds=seconds + 1)
+        run.loader.whole(run.subject, target, case.work, connections=case.connections, seconds=seconds + 1)
     else:
         target = target_of(run, run.subject, case.many)
         spy.start()

@@ -1,4 +1,4 @@
-"""The table on stdout and the JSON beside it."""
+"""The tables on stdout and the JSON beside them: every figure in groups, and each group's pairs as a square."""
 
 from __future__ import annotations
 
@@ -8,14 +8,58 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.cases import PAIRS
 from benchmarks.figures import Figure, told
+from benchmarks.work import DIALECTS
 
 COLUMNS = ("case", "budget", "figure", "verdict", "CPU", "nginx", "× nginx", "rate")
+#: Behind a figure that is over its budget, in the squares.
+OVER = " !"
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """One line per figure, aligned."""
-    return aligned([COLUMNS, *(row(figure) for figure in figures)])
+    """One line per figure, aligned, with an empty line between groups."""
+    rows: list[Sequence[str]] = [COLUMNS]
+    for group in groups(figures).values():
+        rows += [row(figure) for figure in group]
+        rows.append([""] * len(COLUMNS))
+    return aligned(rows[:-1])
+
+
+def groups(figures: Sequence[Figure]) -> dict[str, list[Figure]]:
+    """The figures by what stands before the slash in their names. What passes through comes before what is translated, and
+    both are in the order of the dialects, whatever was measured first."""
+    found: dict[str, list[Figure]] = {}
+    for figure in figures:
+        found.setdefault(figure.case.partition("/")[0], []).append(figure)
+    for group in found.values():
+        group.sort(key=_place)
+    return found
+
+
+def _place(figure: Figure) -> int:
+    return next((place for place, pair in enumerate(PAIRS) if pair == figure.pair), len(PAIRS))
+
+
+def squares(figures: Sequence[Figure]) -> dict[str, list[Sequence[str]]]:
+    """By group, a table of its pairs: clients down, upstreams across, each figure with `OVER` where it is over its budget.
+
+    Only of groups that have figures of more than one pair.
+    """
+    found: dict[str, list[Sequence[str]]] = {}
+    for name, group in groups(figures).items():
+        cells = {
+            figure.pair: told(figure.value, figure.unit) + (OVER if figure.within is False else "")
+            for figure in group
+            if figure.pair is not None
+        }
+        if len(cells) > 1:
+            rows = [
+                [client, *(cells.get((client, upstream), "") for upstream in DIALECTS)] for client in DIALECTS
+            ]
+            head = ["client ↓ upstream →", *DIALECTS]
+            found[name] = [head, *(cells_of for cells_of in rows if any(cells_of[1:]))]
+    return found
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
@@ -51,6 +95,7 @@ def record(figure: Figure) -> dict[str, object]:
         "budget": figure.budget,
         "within": figure.within,
         "ratio_to_nginx": figure.ratio,
+        **({} if figure.pair is None else {"client": figure.pair[0], "upstream": figure.pair[1]}),
         **figure.detail,
     }
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 
-from benchmarks.report import COLUMNS, Part, row, side_by_side
+from benchmarks.report import COLUMNS, Part, groups, row, side_by_side, squares
 
 
 def page(parts: Sequence[Part], machine: Mapping[str, object], command: str, day: datetime.date) -> str:
-    """Machine, versions, command, the table, what was not measured, and the peers beside."""
+    """Machine, versions, command, the pairs, a table for each group, what was not measured, and the peers beside."""
     own = parts[0]
     missed = [figure for figure in own.figures if figure.within is False]
     lines = [
@@ -25,9 +25,15 @@ def page(parts: Sequence[Part], machine: Mapping[str, object], command: str, day
         f"- nginx {machine['nginx']}, Python {machine['python']}, {_versions(machine)}",
         f"- {len(missed)} of {sum(figure.budget is not None for figure in own.figures)} budgets are missed"
         + (": " + ", ".join(f"{figure.case} {figure.verdict}" for figure in missed) if missed else ""),
-        "",
-        *_table(COLUMNS, [row(figure) for figure in own.figures]),
     ]
+    pairs = squares(own.figures)
+    if pairs:
+        lines += ["", "## All pairs", "", "Clients down, upstreams across; `!`: over its budget."]
+    for name, (head, *rows) in pairs.items():
+        lines += ["", f"### {name}", "", *_table(head, rows)]
+    lines += ["", "## Every figure"]
+    for name, group in groups(own.figures).items():
+        lines += ["", f"### {name}, by case", "", *_table(COLUMNS, [row(figure) for figure in group])]
     if len(parts) > 1:
         head, *rows = side_by_side(parts)
         lines += ["", "## Beside the peers", "", "CPU per request or per event, and times nginx.", ""]

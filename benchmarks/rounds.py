@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from benchmarks.cases import Effort, StreamCase, WholeCase
+from benchmarks.cases import Effort, Rounds, StreamCase, WholeCase
 from benchmarks.check import check
 from benchmarks.figures import Figure, Sample, median_ratio, per_event_us, told
 from benchmarks.load import Loader
@@ -38,21 +38,26 @@ def target_of(run: Run, subject: Subject, work: Work) -> Target:
     if target is None:
         raise NotMeasured(f"{subject.name} does not offer it")
     check(subject.name, work, target, subject.headers)
-    run.loader.tallies[target.port].answered += 1
+    run.loader.tallies[target.port, work].answered += 1
     return target
 
 
 def measure_whole(run: Run, case: WholeCase) -> Figure:
     """A line of the table for whole answers. Raises NotMeasured."""
     targets = {subject.name: target_of(run, subject, case.work) for subject in (run.floor, run.subject)}
+    rounds = run.effort.rounds(case)
+
+    def load(subject: Subject, seconds: int) -> Sample:
+        target = targets[subject.name]
+        return run.loader.whole(subject, target, case.work, connections=case.connections, seconds=seconds)
 
     def sample(subject: Subject) -> Sample:
-        seconds = run.effort.floor_seconds if subject is run.floor else run.effort.seconds
-        return run.loader.whole(subject, targets[subject.name], connections=case.connections, seconds=seconds)
+        return load(subject, rounds.floor_seconds if subject is run.floor else rounds.seconds)
 
-    for subject, seconds in ((run.floor, 1), (run.subject, run.effort.warm_seconds)):
-        run.loader.whole(subject, targets[subject.name], connections=case.connections, seconds=seconds)
-    floor, measured = _alternate(run, sample)
+    for subject, seconds in ((run.floor, rounds.floor_warm_seconds), (run.subject, rounds.warm_seconds)):
+        if seconds:
+            load(subject, seconds)
+    floor, measured = _alternate(run, rounds, sample)
     floor_us = statistics.median(one.cpu_us for one in floor)
     cpu_us = statistics.median(one.cpu_us for one in measured)
     ratio = median_ratio([one.cpu_us for one in measured], [one.cpu_us for one in floor])
@@ -66,13 +71,15 @@ def measure_whole(run: Run, case: WholeCase) -> Figure:
         floor=told(floor_us, "us"),
         ratio=ratio,
         rate=f"{rate:,.0f}/s",
+        pair=case.pair,
         detail={
+            "brief": case.brief,
             "cpu_us": cpu_us,
             "floor_cpu_us": floor_us,
             "requests_per_second": rate,
             "rounds": _rounds(floor, measured),
             "command": run.loader.wrk.command(
-                targets[run.subject.name], connections=case.connections, seconds=run.effort.seconds
+                targets[run.subject.name], connections=case.connections, seconds=rounds.seconds
             ),
         },
     )
@@ -85,9 +92,10 @@ def measure_stream(run: Run, case: StreamCase) -> Figure:
         for subject in (run.floor, run.subject)
         for work in (case.few, case.many)
     }
+    rounds = run.effort.rounds(case)
 
     def sample(subject: Subject) -> tuple[Sample, Sample]:
-        bursts = run.effort.floor_streams if subject is run.floor else run.effort.burst_streams
+        bursts = rounds.floor_streams if subject is run.floor else rounds.burst_streams
         streams = bursts if not case.many.manner.interval_ms else case.connections
         few, many = (
             run.loader.streams(
@@ -106,7 +114,7 @@ def measure_stream(run: Run, case: StreamCase) -> Figure:
             connections=case.connections,
             requests=case.connections,
         )
-    floor, measured = _alternate(run, sample)
+    floor, measured = _alternate(run, rounds, sample)
     floor_us = statistics.median(per_event_us(*pair) for pair in floor)
     event_us = statistics.median(per_event_us(*pair) for pair in measured)
     if floor_us <= 0 or event_us <= 0:
@@ -121,7 +129,9 @@ def measure_stream(run: Run, case: StreamCase) -> Figure:
         floor=told(floor_us, "us"),
         ratio=event_us / floor_us,
         rate=f"{last.events / last.seconds:,.0f} ev/s, {last.events / last.reads:.1f} a read",
+        pair=case.pair,
         detail={
+            "brief": case.brief,
             "floor_event_us": floor_us,
             "events_per_read": last.events / last.reads,
             "rounds": [
@@ -135,11 +145,11 @@ def measure_stream(run: Run, case: StreamCase) -> Figure:
     )
 
 
-def _alternate(run: Run, sample: Callable[[Subject], T]) -> tuple[list[T], list[T]]:
+def _alternate(run: Run, rounds: Rounds, sample: Callable[[Subject], T]) -> tuple[list[T], list[T]]:
     """nginx's samples and the measured server's; who goes first changes from round to round."""
     floor: list[T] = []
     measured: list[T] = []
-    for number in range(run.effort.rounds):
+    for number in range(rounds.count):
         if number % 2:
             measured.append(sample(run.subject))
             floor.append(sample(run.floor))

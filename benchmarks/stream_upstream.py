@@ -1,8 +1,9 @@
 """A small upstream that streams: `python -m benchmarks.stream_upstream PORT`.
 
 nginx can answer at once, but cannot pace a stream, nor wait for a large body. The path says what is wanted:
-`/<events>x<interval_ms>[s]/…/messages` or `…/chat/completions` (see `work.Manner`); 0 events is a whole answer. It begins to
-answer when the request's body is complete.
+`/<events>x<interval_ms>[s]/…`, which ends as the dialects' paths do (see `work.Manner`); 0 events is a whole answer. It
+begins to answer when the request's body is complete. Gemini's path also says whether a stream is wanted: one that says
+otherwise than the manner is not found.
 
 With an interval of 0 every event is a write of its own, past the transport's buffer, because uvloop would join the
 writes of one turn. With an interval, streams are spread over the slots of a wheel that turns once per interval, so that
@@ -26,7 +27,17 @@ import uvloop
 from benchmarks import answers
 from benchmarks.work import Dialect
 
-_PATH = re.compile(rb"/(\d+)x(\d+)(s?)/.*?(messages|chat/completions)(?:\?.*)?$")
+_PATH = re.compile(
+    rb"/(\d+)x(\d+)(s?)/.*?"
+    rb"(messages|chat/completions|responses|:generateContent|:streamGenerateContent(?=\?alt=sse))(?:\?.*)?$"
+)
+_DIALECTS: dict[bytes, Dialect] = {
+    b"messages": "anthropic",
+    b"chat/completions": "chat",
+    b"responses": "responses",
+    b":generateContent": "gemini",
+    b":streamGenerateContent": "gemini",
+}
 _STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
 )
@@ -62,11 +73,15 @@ def plan(path: bytes) -> Plan | None:
     if found is None:
         return None
     events, interval_ms = int(found[1]), int(found[2])
-    dialect: Dialect = "anthropic" if found[4] == b"messages" else "chat"
+    dialect = _DIALECTS[found[4]]
+    if dialect == "gemini" and (found[4] != b":generateContent") != bool(events):
+        return None
     if not events:
         body = answers.whole(dialect)
         head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
         return Plan(0, 0, head + body, (), b"")
+    if dialect == "responses" and found[3]:
+        return None
     script = answers.script(dialect, events, stamped=bool(found[3]))
     turns = tuple(map(_chunk, script.turns))
     return Plan(
@@ -80,6 +95,9 @@ def plan(path: bytes) -> Plan | None:
 
 
 def _chunk(data: bytes) -> bytes:
+    """A chunk of the body; none for no data, because an empty one would end the body."""
+    if not data:
+        return b""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 

@@ -5,18 +5,38 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal, TypeAlias
 
-Dialect: TypeAlias = Literal["anthropic", "chat"]
+Dialect: TypeAlias = Literal["anthropic", "chat", "responses", "gemini"]
 Prompt: TypeAlias = Literal["short", "2k", "agent"]
 
-#: What is sent to, and expected of, each dialect's endpoint.
-PATHS: dict[Dialect, str] = {"anthropic": "/v1/messages", "chat": "/v1/chat/completions"}
+#: In the order of the table.
+DIALECTS: tuple[Dialect, ...] = ("anthropic", "chat", "responses", "gemini")
 #: The model that a client asks for when the upstream speaks the dialect.
-MODELS: dict[Dialect, str] = {"anthropic": "claude-sonnet-4-5", "chat": "gpt-5-mini"}
+MODELS: dict[Dialect, str] = {
+    "anthropic": "claude-sonnet-4-5",
+    "chat": "gpt-5-mini",
+    "responses": "gpt-5-3-codex",
+    "gemini": "gemini-3-flash",
+}
 #: What the upstream calls the same model: names differ, so that the gateway must rewrite them.
 UPSTREAM_MODELS: dict[Dialect, str] = {
     "anthropic": "claude-sonnet-4-5-20250929",
     "chat": "gpt-5-mini-2025-08-07",
+    "responses": "gpt-5.3-codex-2026-02-05",
+    "gemini": "gemini-3-flash-preview",
 }
+_PATHS: dict[Dialect, str] = {
+    "anthropic": "/v1/messages",
+    "chat": "/v1/chat/completions",
+    "responses": "/v1/responses",
+}
+
+
+def path(dialect: Dialect, model: str, *, stream: bool) -> str:
+    """The dialect's endpoint. Gemini's says the model and whether the answer is to be streamed; the others' bodies do."""
+    if dialect == "gemini":
+        action = "streamGenerateContent?alt=sse" if stream else "generateContent"
+        return f"/v1beta/models/{model}:{action}"
+    return _PATHS[dialect]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,12 +71,16 @@ WHOLE = Manner()
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Work:
-    """`client` is the dialect of the request, `upstream` that of the server which answers."""
+    """`client` is the dialect of the request, `upstream` that of the server which answers.
+
+    `store`: the client wants the answer to be kept, so that it can go on from it (Responses only).
+    """
 
     client: Dialect
     upstream: Dialect
     prompt: Prompt
     manner: Manner
+    store: bool = False
 
     @property
     def translated(self) -> bool:

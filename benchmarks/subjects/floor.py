@@ -6,7 +6,7 @@ import subprocess
 
 from benchmarks import nginx, prompts
 from benchmarks.subjects.subject import Bench
-from benchmarks.work import MODELS, PATHS, Target, Work
+from benchmarks.work import MODELS, UPSTREAM_MODELS, Target, Work, path
 
 
 class Floor:
@@ -36,10 +36,12 @@ class Floor:
         return self._server.process
 
     def target(self, work: Work) -> Target:
-        body = prompts.body(work.client, work.prompt, MODELS[work.client], stream=work.manner.stream)
+        """Where a path names the model, it is the upstream's: nginx does not rewrite it."""
+        body = prompts.body(work, MODELS[work.client])
+        where = path(work.client, UPSTREAM_MODELS[work.client], stream=work.manner.stream)
         headers = (
             ("content-type", "application/json"),
             ("x-api-key", "sk-bench"),
             ("accept", "application/json"),
         )
-        return Target(self.port, work.manner.prefix + PATHS[work.client], headers, body)
+        return Target(self.port, work.manner.prefix + where, headers, body)

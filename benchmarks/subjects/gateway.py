@@ -11,16 +11,17 @@ import importlib.metadata
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from benchmarks import prompts
+from benchmarks import audit, prompts
+from benchmarks.load import Tally
 from benchmarks.processes import NotMeasured, free_port
 from benchmarks.subjects.subject import Bench
-from benchmarks.work import PATHS, UPSTREAM_MODELS, Dialect, Manner, Target, Work
+from benchmarks.work import UPSTREAM_MODELS, Dialect, Manner, Target, Work, path
 
 _USER = "bench@example.com"
 #: USD: never used up in a run.
@@ -28,7 +29,7 @@ _PLENTY = "1000000"
 _CONCURRENCY = "50000"
 _UPSTREAM_CONNECTIONS = "20000"
 _CLI_SECONDS_MAX = 60
-#: One manner each. The first two get the long prompts, so their windows must be wide.
+#: One manner each, by upstream. The first gets the agent's prompt, so its window must be wide.
 _SLUGS: dict[Dialect, tuple[str, ...]] = {
     "anthropic": (
         "claude-sonnet-4-5",
@@ -39,9 +40,23 @@ _SLUGS: dict[Dialect, tuple[str, ...]] = {
         "claude-opus-4-7",
         "claude-opus-4-8",
     ),
-    "chat": ("gpt-5-mini", "gpt-5-nano", "gpt-5-2", "gpt-5-4", "gpt-5-4-mini", "gpt-5-4-nano", "gpt-5-5"),
+    "chat": ("gpt-5-mini", "gpt-5-nano", "gpt-5-2", "gpt-5-4", "gpt-4o", "gpt-4o-mini"),
+    "responses": ("gpt-5-3-codex", "gpt-5-5", "gpt-5-4-mini", "gpt-5-4-nano"),
+    "gemini": ("gemini-3-flash", "gemini-3-5-flash", "gemini-2-5-flash", "gemini-2-5-pro"),
 }
-_PLATFORMS: dict[Dialect, str] = {"anthropic": "anthropic", "chat": "openai"}
+_PLATFORMS: dict[Dialect, str] = {
+    "anthropic": "anthropic",
+    "chat": "openai",
+    "responses": "openai",
+    "gemini": "gemini",
+}
+#: What the gateway calls the dialects, and what its base URLs have at the end.
+_PROTOCOLS: dict[Dialect, tuple[str, str]] = {
+    "anthropic": ("anthropic_messages", ""),
+    "chat": ("openai_chat", "/v1"),
+    "responses": ("openai_responses", "/v1"),
+    "gemini": ("gemini", ""),
+}
 
 
 class Gateway:
@@ -83,26 +98,34 @@ class Gateway:
 
     def target(self, work: Work) -> Target:
         model = self._models[work.upstream, work.manner]
-        body = prompts.body(work.client, work.prompt, model, stream=work.manner.stream)
         headers = [("content-type", "application/json"), ("accept", "application/json")]
         if work.client == "anthropic":
             headers += [("x-api-key", self._key), ("anthropic-version", "2023-06-01")]
+        elif work.client == "gemini":
+            headers += [("x-goog-api-key", self._key)]
         else:
             headers += [("authorization", f"Bearer {self._key}")]
-        return Target(self.port, PATHS[work.client], tuple(headers), body)
+        where = path(work.client, model, stream=work.manner.stream)
+        return Target(self.port, where, tuple(headers), prompts.body(work, model))
 
-    def audit(self, answered: int, cut: int) -> int:
-        """How many requests were billed, once the gateway has stopped: each that was answered, and none twice.
+    def audit(self, tallies: Mapping[Work, Tally]) -> int:
+        """How many requests were billed, once the gateway has stopped.
 
-        `cut`: requests that the load broke off, which may or may not have been billed. Raises NotMeasured when the
-        count or the ledger is wrong.
+        Each that was answered and none twice, under its model and the dialects on both its sides, with the upstream's
+        figures; what clients wanted kept was kept, and nothing else; the ledger is whole. Raises NotMeasured where that
+        is not so.
         """
-        sums, _ = self._run([["usage", "sum"], ["doctor", "--money"]])
-        (total,) = sums["items"]
-        billed = int(total["requests"])
-        if not answered <= billed <= answered + cut:
-            raise NotMeasured(f"{answered} requests were answered and {cut} cut, but {billed} were billed")
-        return billed
+        self._run([["doctor", "--money"]])
+        names = {
+            work: audit.Line(
+                protocol=_PROTOCOLS[work.client][0],
+                upstream_protocol=_PROTOCOLS[work.upstream][0],
+                model=self._models[work.upstream, work.manner],
+                stream=work.manner.stream,
+            )
+            for work in tallies
+        }
+        return audit.billed(Path(self._environment["DATA_DIR"]) / "bytespike.db", tallies, names)
 
     def _set_up(self, bench: Bench) -> str:
         """Everything but the server; the key."""
@@ -114,13 +137,17 @@ class Gateway:
         ]
         for number, ((upstream, manner), slug) in enumerate(self._models.items()):
             base = bench.upstreams.base(Work(upstream, upstream, "short", manner))
-            dialect, url = (
-                ("anthropic_messages", base) if upstream == "anthropic" else ("openai_chat", f"{base}/v1")
-            )
+            # A channel that gives one base URL speaks only that dialect: nothing else can have answered.
+            protocol, version = _PROTOCOLS[upstream]
             commands.append(
                 [
                     *("channels", "create", "--name", f"bench-{number}", "--platform", _PLATFORMS[upstream]),
-                    *("--base-url", f"{dialect}={url}", "--model", f"{slug}={UPSTREAM_MODELS[upstream]}"),
+                    *(
+                        "--base-url",
+                        f"{protocol}={base}{version}",
+                        "--model",
+                        f"{slug}={UPSTREAM_MODELS[upstream]}",
+                    ),
                     *("--group", "default", "--credential-env", "UPSTREAM_CREDENTIAL"),
                 ]
             )

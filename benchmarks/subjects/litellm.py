@@ -20,7 +20,7 @@ from benchmarks import prompts
 from benchmarks.prerequisites import which
 from benchmarks.processes import NotMeasured, free_port
 from benchmarks.subjects.subject import Bench
-from benchmarks.work import MODELS, PATHS, UPSTREAM_MODELS, Manner, Target, Work
+from benchmarks.work import MODELS, UPSTREAM_MODELS, Manner, Target, Work, path
 
 PINS = Path(__file__).resolve().parent.parent / "peers" / "litellm.txt"
 _KEY = "sk-bench-litellm"
@@ -58,9 +58,10 @@ class LiteLLM:
         return self._process
 
     def target(self, work: Work) -> Target:
-        body = prompts.body(work.client, work.prompt, model_name(work), stream=work.manner.stream)
+        model = model_name(work)
+        body = prompts.body(work, model)
         headers = (("content-type", "application/json"), ("authorization", f"Bearer {_KEY}"))
-        return Target(self.port, PATHS[work.client], headers, body)
+        return Target(self.port, path(work.client, model, stream=work.manner.stream), headers, body)
 
 
 def model_name(work: Work) -> str:

@@ -16,7 +16,7 @@ from benchmarks import prompts
 from benchmarks.prerequisites import which
 from benchmarks.processes import NotMeasured, free_port
 from benchmarks.subjects.subject import Bench
-from benchmarks.work import PATHS, UPSTREAM_MODELS, Target, Work
+from benchmarks.work import UPSTREAM_MODELS, Target, Work, path
 
 PINS = Path(__file__).resolve().parent.parent / "peers" / "portkey"
 _PACKAGE = "@portkey-ai/gateway"
@@ -53,7 +53,7 @@ class Portkey:
         if work.client == "anthropic" and work.translated:
             return None
         model = UPSTREAM_MODELS[work.upstream]
-        body = prompts.body(work.client, work.prompt, model, stream=work.manner.stream)
+        body = prompts.body(work, model)
         headers = (
             ("content-type", "application/json"),
             ("x-portkey-provider", "anthropic" if work.upstream == "anthropic" else "openai"),
@@ -61,7 +61,7 @@ class Portkey:
             ("authorization", "Bearer sk-upstream"),
             ("anthropic-version", "2023-06-01"),
         )
-        return Target(self.port, PATHS[work.client], headers, body)
+        return Target(self.port, path(work.client, model, stream=work.manner.stream), headers, body)
 
 
 def pinned() -> str:

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, cast
 
 import structlog
@@ -28,20 +29,25 @@ from bytespike.accounts.control import Control
 from bytespike.accounts.directory import Directory
 from bytespike.accounts.master_key import open_box
 from bytespike.accounts.records import Routes
-from bytespike.catalog.load import Alias
 from bytespike.catalog.resolve import Catalog, load_catalog
 from bytespike.clock import SystemClock
+from bytespike.conversations.conversations import Conversations
+from bytespike.core.dialect import Dialect
 from bytespike.core.json_types import JSONObject
 from bytespike.errors import NotFound
 from bytespike.http.connection import connections
 from bytespike.http.inbound.absent import absent
 from bytespike.http.inbound.count import serve_count
 from bytespike.http.inbound.gateway import GatewayApp, Route
+from bytespike.http.inbound.generate import serve_generate
 from bytespike.http.inbound.head import Addresses
 from bytespike.http.inbound.health import healthz, metrics_page, readyz
-from bytespike.http.inbound.models import get_model, list_models
+from bytespike.http.inbound.live import serve_live
+from bytespike.http.inbound.models import caller_dialect, get_model, list_models
 from bytespike.http.inbound.pricing import pricing
-from bytespike.http.inbound.probes import hello, websocket_refused
+from bytespike.http.inbound.probes import hello
+from bytespike.http.inbound.request import Inbound
+from bytespike.http.inbound.responses import cancel_response, delete_response, get_response
 from bytespike.http.inbound.text import serve_text
 from bytespike.http.inbound.wallet import balance, usage
 from bytespike.http.management.app import create_management_app
@@ -52,8 +58,7 @@ from bytespike.ledger.usage_queries import list_usage
 from bytespike.observe.logs import configure_logs
 from bytespike.observe.metrics import Metrics
 from bytespike.pipeline.parts import CatalogView, Limits, Parts
-from bytespike.pricing.defaults import default_price
-from bytespike.pricing.price import Price
+from bytespike.pricing.defaults import default_prices
 from bytespike.protocols.registry import DIALECTS
 from bytespike.routing.health import HealthBoard
 from bytespike.settings import Settings
@@ -81,9 +86,24 @@ class Application:
     metrics: Metrics
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a process stands among those that serve together. `number`: from 0; the spool goes with it. `listening`: the
+    socket that it was given, None for one of its own."""
+
+    number: int = 0
+    listening: socket.socket | None = None
+
+
+def spool_dir(settings: Settings, number: int) -> Path:
+    """The spool of a worker."""
+    return settings.data_dir / (f"spool-{number}" if number else "spool")
+
+
 @asynccontextmanager
-async def assemble(settings: Settings) -> AsyncGenerator[Application]:
-    """The gateway without a socket. Migrates the database, recovers the spool, and follows changes until left.
+async def assemble(settings: Settings, worker: int = 0) -> AsyncGenerator[Application]:
+    """The gateway without a socket. Migrates the database, recovers the spool, and follows changes until left. `worker`:
+    its number among those that share the data directory.
 
     Raises: MasterKeyError, SpoolLocked, SQLAlchemyError, OSError.
     """
@@ -101,12 +121,13 @@ async def assemble(settings: Settings) -> AsyncGenerator[Application]:
             engine,
             box,
             clock,
-            _default_prices(catalog),
+            default_prices(shipped.models),
+            shipped=shipped.models,
             keys_max=settings.key_cache_max,
             poll_s=settings.change_poll_ms / 1000,
         )
         spool = Spool(
-            settings.data_dir / "spool",
+            spool_dir(settings, worker),
             clock.monotonic_ns,
             sync_always=settings.spool_fsync_interval_ms == 0,
         )
@@ -116,11 +137,12 @@ async def assemble(settings: Settings) -> AsyncGenerator[Application]:
             clock,
             hold_age_s_max=int(settings.hold_max_age_s),
             sync_interval_ms=settings.spool_fsync_interval_ms,
+            lease_term_s=settings.lease_term_s,
         )
         await ledger.start()
         stack.push_async_callback(ledger.stop)
         await directory.start()
-        catalog.current = _with_aliases(shipped, directory.routes)
+        catalog.current = _with_own(shipped, directory.routes)
         upstream = Client(
             limits=PoolLimits(
                 per_origin=settings.upstream_connections_max,
@@ -130,6 +152,8 @@ async def assemble(settings: Settings) -> AsyncGenerator[Application]:
             tls=client_context(None if settings.ca_file is None else str(settings.ca_file)),
         )
         stack.push_async_callback(upstream.close, UPSTREAM_DRAIN_SECONDS)
+        conversations = Conversations(engine, clock, days=settings.response_days)
+        await stack.enter_async_context(_running(conversations.run()))
         refusals = _Refusals(Control(engine, box, clock))
         parts = Parts(
             credential_refused=refusals.put,
@@ -137,6 +161,7 @@ async def assemble(settings: Settings) -> AsyncGenerator[Application]:
             directory=directory,
             catalog=catalog,
             ledger=ledger,
+            conversations=conversations,
             health=health,
             upstream=upstream,
             timeouts=Timeouts(
@@ -165,15 +190,31 @@ async def assemble(settings: Settings) -> AsyncGenerator[Application]:
         yield Application(gateway, parts, control, engine, metrics)
 
 
-def serve(settings: Settings, on_ready: Callable[[str], None] | None = None) -> None:
+def serve(
+    settings: Settings, on_ready: Callable[[str], None] | None = None, place: Place | None = None
+) -> None:
     """Listen until told to stop. `on_ready` is called with the base URL once requests are answered."""
     configure_logs(settings.log_level, settings.log_format)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, on_ready))
+        runner.run(_serve(settings, on_ready, place or Place()))
 
 
-async def _serve(settings: Settings, on_ready: Callable[[str], None] | None) -> None:
-    async with assemble(settings) as application:
+async def prepare(settings: Settings) -> None:
+    """Make what several processes would otherwise all make at once: the data directory, the schema, the master key.
+
+    Raises: MasterKeyError, SQLAlchemyError, OSError.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(settings.database_url)
+    try:
+        await migrate(engine)
+        await open_box(engine, settings)
+    finally:
+        await engine.dispose()
+
+
+async def _serve(settings: Settings, on_ready: Callable[[str], None] | None, place: Place) -> None:
+    async with assemble(settings, place.number) as application:
 
         def announce(port: int) -> None:
             url = settings.public_base_url or f"http://{_reachable(settings.host)}:{port}"
@@ -182,7 +223,8 @@ async def _serve(settings: Settings, on_ready: Callable[[str], None] | None) -> 
                 on_ready(url)
 
         settle_memory()
-        await Listener(application.gateway, settings, announce).serve()
+        sockets = None if place.listening is None else [place.listening]
+        await Listener(application.gateway, settings, announce).serve(sockets)
 
 
 def settle_memory() -> None:
@@ -271,8 +313,8 @@ class _Followers:
     def on_change(self, kind: str, ref: str) -> None:
         if kind in ("wallet", "key"):
             self._reloads.put_nowait((kind, ref))
-        elif kind == "alias":
-            self._parts.catalog.current = _with_aliases(self._shipped, self._parts.directory.routes)
+        elif kind in ("alias", "model"):
+            self._parts.catalog.current = _with_own(self._shipped, self._parts.directory.routes)
         elif kind == "channel":
             self._parts.health.reset(ref)
             self._parts.health.keep(frozenset(self._parts.directory.routes.channels))
@@ -301,19 +343,10 @@ async def _running(coroutine: Coroutine[None, None, None]) -> AsyncGenerator[Non
             await task
 
 
-def _default_prices(catalog: CatalogView) -> Callable[[str], Price | None]:
-    def find(slug: str) -> Price | None:
-        model = catalog.current.models.get(slug)
-        return None if model is None else default_price(model)
-
-    return find
-
-
-def _with_aliases(shipped: Catalog, routes: Routes) -> Catalog:
-    aliases = [Alias(pattern, model) for pattern, model in routes.aliases.items()]
-    catalog = shipped.with_overrides(aliases=aliases)
+def _with_own(shipped: Catalog, routes: Routes) -> Catalog:
+    catalog = shipped.with_overrides(routes.models, routes.aliases, routes.problems)
     for problem in catalog.problems:
-        log.warning("an alias is left out", problem=problem)
+        log.warning("a part of the catalog is left out", problem=problem)
     return catalog
 
 
@@ -332,6 +365,8 @@ def _metrics(parts: Parts) -> Metrics:
             "requests_posted": stats.posted,
             "requests_voided": stats.voided,
             "holds_expired": stats.expired,
+            "leases_borrowed": stats.borrowings,
+            "spends_alone": stats.alone,
         }
 
     def pool() -> dict[str, int]:
@@ -355,6 +390,12 @@ def _routes(
 ) -> GatewayApp:
     messages = DIALECTS["anthropic_messages"]
     chat = DIALECTS["openai_chat"]
+    responses = DIALECTS["openai_responses"]
+    gemini = DIALECTS["gemini"]
+
+    def speaker(inbound: Inbound) -> Dialect:
+        """A path that several dialects share: whose envelope its errors take."""
+        return gemini if inbound.method == "POST" else DIALECTS[caller_dialect(inbound)]
 
     async def problems() -> dict[str, str]:
         wrong: dict[str, str] = {}
@@ -370,14 +411,22 @@ def _routes(
     def prices() -> JSONObject:
         return price_list(parts.catalog.current, parts.directory.routes)
 
+    new_id = ids.RequestIds()
     health = Route("health", chat, GET=healthz)
+    model = Route("model", chat, speaker, GET=get_model(parts), POST=serve_generate(parts, gemini))
     return GatewayApp(
         {
             "/v1/messages": Route("messages", messages, POST=serve_text(parts, messages)),
             "/v1/messages/count_tokens": Route("count_tokens", messages, POST=serve_count(parts, messages)),
             "/v1/chat/completions": Route("chat_completions", chat, POST=serve_text(parts, chat)),
-            "/v1/responses": Route("responses", chat, GET=websocket_refused, POST=absent),
-            "/v1/models": Route("models", chat, messages, GET=list_models(parts)),
+            "/v1/responses": Route(
+                "responses",
+                responses,
+                GET=serve_live(parts, responses, new_id, metrics),
+                POST=serve_text(parts, responses),
+            ),
+            "/v1/models": Route("models", chat, speaker, GET=list_models(parts)),
+            "/v1beta/models": Route("models", gemini, GET=list_models(parts)),
             "/v1/usage": Route("usage", chat, GET=usage(parts, partial(list_usage, engine))),
             "/v1/balance": Route("balance", chat, GET=balance(parts)),
             "/api/pricing": Route("pricing", chat, GET=pricing(prices)),
@@ -387,12 +436,23 @@ def _routes(
             "/": Route("hello", chat, GET=hello),
             "/api/hello": Route("hello", chat, GET=hello),
         },
-        {"/v1/models/": Route("model", chat, messages, GET=get_model(parts))},
+        {
+            "/v1/models/": model,
+            "/v1beta/models/": model,
+            "/v1alpha/models/": model,
+            "/v1/responses/": Route(
+                "response",
+                responses,
+                GET=get_response(parts),
+                DELETE=delete_response(parts),
+                POST=cancel_response(parts),
+            ),
+        },
         fallback=Route("absent", chat, GET=absent, POST=absent, PUT=absent, DELETE=absent, PATCH=absent),
         management=create_management_app(parts, control, settings),
         ledger=parts.ledger,
         addresses=Addresses(settings.trusted_proxies),
         metrics=metrics,
         limits=parts.limits,
-        new_id=ids.RequestIds(),
+        new_id=new_id,
     )

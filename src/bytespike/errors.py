@@ -3,6 +3,7 @@
     GatewayError
     ├── InvalidRequest              the body is wrong: bad JSON, missing or wrong field
     │   ├── ContextTooLong          prompt + max tokens over the window
+    │   ├── NoPreviousResponse      previous_response_id names nothing that is kept for this key
     │   ├── UnsupportedFeature      the model or the target dialect cannot do what was asked
     │   └── BodyTooLarge            over the cap of its endpoint
     ├── InvalidKey                  missing, unknown, revoked or expired key
@@ -33,6 +34,7 @@ from typing import ClassVar, Literal, TypeAlias
 Code: TypeAlias = Literal[
     "invalid_param",
     "context_length_exceeded",
+    "previous_response_not_found",
     "unsupported_feature",
     "request_entity_too_large",
     "invalid_api_key",
@@ -56,9 +58,14 @@ Code: TypeAlias = Literal[
 
 class GatewayError(Exception):
     """An error with an answer. `param`: the field at fault, as a path. `retry_after`: seconds until it makes sense
-    to try again. `code` is the stable name that clients branch on."""
+    to try again. `code` is the stable name that clients branch on.
+
+    `about` and `upstream_status` are set only on an error that an upstream told inside of a success or in mid-stream:
+    whose fault it is, and the status that it amounts to (see `core.dialect.UpstreamFailure`)."""
 
     code: ClassVar[Code] = "internal_error"
+    about: str = ""
+    upstream_status: int = 0
 
     def __init__(self, message: str, *, param: str | None = None, retry_after: int | None = None) -> None:
         super().__init__(message)
@@ -73,6 +80,10 @@ class InvalidRequest(GatewayError):
 
 class ContextTooLong(InvalidRequest):
     code = "context_length_exceeded"
+
+
+class NoPreviousResponse(InvalidRequest):
+    code = "previous_response_not_found"
 
 
 class UnsupportedFeature(InvalidRequest):

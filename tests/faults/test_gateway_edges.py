@@ -8,7 +8,7 @@ import resource
 import socket
 
 from bytespike.wire.jsonedit import replace_string_member
-from tests.support.gateway import CLAUDE, GPT, RunningGateway
+from tests.support.gateway import CLAUDE, GPT, GPT_RESPONSES, RunningGateway
 from tests.support.pixels import tiny_png
 
 
@@ -91,3 +91,25 @@ def test_a_long_string_beside_two_model_members_takes_little_memory():
     assert json.loads(changed)["model"] == "c"
     assert json.loads(changed)["x"] == {"model": "b"}
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 100
+
+
+def test_reasoning_that_another_account_encrypted_is_left_out_when_the_channel_cannot_read_it(
+    gateway: RunningGateway,
+):
+    gateway.forget_upstream_requests()
+    foreign = {
+        "type": "reasoning",
+        "id": "rs_1",
+        "summary": [],
+        "encrypted_content": "gAAAAA-of-another-account",
+    }
+    body = {
+        "model": GPT_RESPONSES,
+        "store": False,
+        "input": [{"role": "user", "content": "hello"}, foreign, {"role": "user", "content": "more"}],
+    }
+    answer = gateway.post("/v1/responses", json.dumps(body).encode())
+    assert answer.status == 200
+    assert len(gateway.upstream_requests()) == 2
+    assert "reasoning" not in json.dumps(gateway.newest_upstream_request().body["input"])
+    assert gateway.newest_receipt()["end_reason"] == "completed"

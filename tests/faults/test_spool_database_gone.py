@@ -11,7 +11,7 @@ import pytest
 
 from bytespike.clock import SystemClock
 from bytespike.errors import InsufficientBalance
-from bytespike.ledger import doctor
+from bytespike.ledger import doctor, upkeep
 from bytespike.ledger import ledger as ledger_module
 from bytespike.store import engine as engine_module
 from tests.support.ledger_house import USD, house, key_record, running
@@ -20,8 +20,8 @@ from tests.support.ledger_house import USD, house, key_record, running
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "BUSY_TIMEOUT_MS", 20)
-    monkeypatch.setattr(ledger_module, "BACKOFF_MS_MIN", 5)
-    monkeypatch.setattr(ledger_module, "BACKOFF_MS_MAX", 40)
+    monkeypatch.setattr(upkeep, "BACKOFF_MS_MIN", 5)
+    monkeypatch.setattr(upkeep, "BACKOFF_MS_MAX", 40)
 
 
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:

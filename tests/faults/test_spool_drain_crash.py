@@ -17,8 +17,8 @@ from bytespike.ledger import doctor
 from bytespike.ledger.ledger import Ledger
 from tests.support.ledger_house import USD, House, house, key_record, running
 
-#: Statements of one batch: begin, balances, their change, spend, its change, usage, transfers, attempts.
-STATEMENTS = 8
+#: Statements of one batch: begin, balances, their change, spend, its change, meters, usage, transfers, attempts.
+STATEMENTS = 9
 CREDITS = 7
 RECORDS = 6
 
@@ -66,8 +66,9 @@ async def assert_nothing(built: House) -> None:
 
 async def die(ledger: Ledger) -> None:
     """The process is gone: its connection and its lock with it."""
-    for task in ledger._tasks:
+    for task in ledger._upkeep.tasks:
         task.cancel()
+    ledger._sharing.wake.close()
     await ledger._drain.close()
     ledger._spool.close()
 

@@ -165,18 +165,18 @@ def test_unknown_paths_and_methods_say_what_there_is(gateway: RunningGateway):
     assert gateway.request("HEAD", "/api/hello").status == 200
 
 
-def test_a_websocket_upgrade_on_responses_gets_426(gateway: RunningGateway):
-    answer = gateway.request(
-        "GET",
-        "/v1/responses",
-        headers={
-            "connection": "Upgrade",
-            "upgrade": "websocket",
-            "sec-websocket-key": "x3JJHMbDL1EzLkh9GBhXDw==",
-            "sec-websocket-version": "13",
-        },
-    )
-    assert answer.status == 426
+def test_an_offer_of_another_protocol_is_answered_in_this_one(gateway: RunningGateway):
+    # The way in which Java's client asks for HTTP/2.
+    body = json.dumps(GOOD[CHAT]).encode()
+    headers = {
+        "connection": "Upgrade, HTTP2-Settings",
+        "upgrade": "h2c",
+        "http2-settings": "AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA",
+        "x-api-key": gateway.key,
+    }
+    answer = gateway.post(CHAT, body, headers=headers)
+    assert answer.status == 200
+    assert json.loads(answer.body)["model"] == GPT
 
 
 def test_a_flood_of_headers_is_refused_and_the_connection_closed(gateway: RunningGateway):

@@ -1,8 +1,10 @@
 """`bytespike demo`, which is what `make run` calls, as a person uses it: read what it prints, paste the calls."""
 
+import asyncio
 import json
 import os
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -11,10 +13,13 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx2
 import pytest
 
+from bytespike.cli.demo import prepare
+from bytespike.cli.demo_channels import CHANNELS
 from bytespike.cli.simulator_process import SimulatorProcess
 from tests.support.command_line import CommandLine
 
@@ -47,6 +52,12 @@ def demo(folder: Path, *words: str) -> Generator[tuple[subprocess.Popen[str], st
         process.wait(20)
         if process.stdout is not None:
             process.stdout.close()
+
+
+def prepared(folder: Path, simulator_url: str = "http://127.0.0.1:1") -> None:
+    """What a run does before it serves."""
+    with patch.dict(os.environ, {**KEPT, "DATA_DIR": str(folder)}, clear=True):
+        asyncio.run(prepare(simulator_url))
 
 
 def alive(pid: int) -> bool:
@@ -86,6 +97,10 @@ def test_the_first_run_prints_calls_that_work_and_the_next_keeps_everything(tmp_
         assert "simulator" in message["content"][0]["text"]
         completion = paste(first["curl"]["openai_chat"])
         assert "simulator" in completion["choices"][0]["message"]["content"]
+        response = paste(first["curl"]["openai_responses"])
+        assert "simulator" in response["output"][-1]["content"][0]["text"]
+        generated = paste(first["curl"]["gemini"])
+        assert "simulator" in generated["candidates"][0]["content"]["parts"][-1]["text"]
         assert stat.S_IMODE((folder / "admin-password").stat().st_mode) == 0o600
         assert (folder / "admin-password").read_text().strip() == first["admin"]["password"]
         process.send_signal(signal.SIGTERM)
@@ -93,7 +108,7 @@ def test_the_first_run_prints_calls_that_work_and_the_next_keeps_everything(tmp_
     with demo(folder, "--json") as (process, printed):
         second = json.loads(printed)
         assert (second["key"], second["admin"]) == (first["key"], first["admin"])
-        # Both calls were billed, and the wallet was not funded again.
+        # The four calls were billed, and the wallet was not funded again.
         assert 99 < float(second["balance"]) < 100
         assert paste(second["curl"]["anthropic_messages"])["type"] == "message"
         process.send_signal(signal.SIGINT)
@@ -108,9 +123,68 @@ def test_what_people_read_has_the_same_in_it(tmp_path: Path) -> None:
         assert "first key     sk-byts-" in printed
         assert "no answer comes from a real model" in printed
         calls = [part for part in printed.split("\n\n") if part.strip().startswith("curl")]
-        assert len(calls) == 2
-        assert "content" in paste(calls[0])
-        assert "choices" in paste(calls[1])
+        assert [
+            next(iter({"content", "choices", "output", "candidates"} & paste(call).keys())) for call in calls
+        ] == [
+            "content",
+            "choices",
+            "output",
+            "candidates",
+        ]
+
+
+def test_each_channel_passes_the_bytes_of_its_own_dialects_through(tmp_path: Path) -> None:
+    cli = CommandLine(tmp_path / "data")
+    prepared(tmp_path / "data")
+    channels = {each["name"]: each for each in cli.items("channels", "list")}
+    assert {name: sorted(each["base_urls"]) for name, each in channels.items()} == {
+        "simulator-anthropic": ["anthropic_messages"],
+        "simulator-openai": ["openai_chat", "openai_responses"],
+        "simulator-gemini": ["gemini"],
+        "simulator-chat": ["openai_chat"],
+    }
+    assert sorted(channels["simulator-openai"]["models"])[0].startswith("gpt-")
+    assert "kimi-k2-6" in channels["simulator-chat"]["models"]
+    served = [slug for each in channels.values() for slug in each["models"]]
+    assert len(served) == len(set(served))
+    text = {each["slug"] for each in cli.items("models", "list", "--kind", "text")}
+    assert set(served) == text
+
+
+def test_an_older_data_directory_gets_the_channels_that_it_never_had(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    cli = CommandLine(folder)
+    prepared(folder)
+    # As the first version left it: two channels, one with everything that is not Claude's, and no list of them.
+    for name in ("simulator-gemini", "simulator-chat"):
+        cli.answer("channels", "remove", name)
+    cli.answer(
+        "channels",
+        "update",
+        "simulator-openai",
+        "--model",
+        "gpt-5-5",
+        "--model",
+        "kimi-k2-6=kimi",
+        "--model",
+        "sora2",
+    )
+    with sqlite3.connect(folder / "bytespike.db") as database:
+        database.execute("DELETE FROM meta WHERE name = 'demo_channels'")
+    prepared(folder, "http://127.0.0.1:2")
+    channels = {each["name"]: each for each in cli.items("channels", "list")}
+    assert set(channels) == set(CHANNELS)
+    # What the new channels serve, it no longer does; what was added by hand, it does.
+    assert sorted(channels["simulator-openai"]["models"]) == ["gpt-5-5", "sora2"]
+    assert channels["simulator-openai"]["base_urls"]["openai_chat"] == "http://127.0.0.1:2/openai/v1"
+
+
+def test_a_channel_that_was_removed_stays_away(tmp_path: Path) -> None:
+    cli = CommandLine(tmp_path / "data")
+    prepared(tmp_path / "data")
+    cli.answer("channels", "remove", "simulator-gemini")
+    prepared(tmp_path / "data")
+    assert "simulator-gemini" not in {each["name"] for each in cli.items("channels", "list")}
 
 
 @pytest.mark.slow
@@ -135,7 +209,7 @@ def test_a_running_gateway_takes_in_what_a_command_changes_within_a_second(tmp_p
             assert eventually(lambda: status() == 401, 1)
             cli.answer("keys", "update", key["id"], "--status", "active")
             assert eventually(lambda: status() == 200, 1)
-            for channel in ("simulator-openai", "simulator-anthropic"):
+            for channel in CHANNELS:
                 cli.answer("channels", "disable", channel)
             assert eventually(lambda: client.get("/v1/models").json()["data"] == [], 1)
             rotated = cli.answer("keys", "rotate", key["id"])

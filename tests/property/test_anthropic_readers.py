@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bytespike.core import events as e
 from bytespike.core.dialect import Peek
 from bytespike.core.fold import fold
-from bytespike.errors import InvalidRequest, UpstreamError
+from bytespike.errors import GatewayError, InvalidRequest, UpstreamError
 from bytespike.protocols.anthropic_messages import DIALECT
 from tests.support.anthropic_events import TEXT, THINKING, block, delta, ending, sse, start, stop, tool
 from tests.support.anthropic_targets import ALL, REPLY, say
@@ -148,11 +148,15 @@ def test_a_request_is_read_or_refused(body: bytes) -> None:
 @relaxed
 @given(mutated(ANSWERS))
 def test_an_answer_is_read_or_the_upstreams_error(body: bytes) -> None:
-    with suppress(UpstreamError):
+    try:
         DIALECT.patch_response(body, "mine")
+    except GatewayError as error:
+        # An error inside of a success says whose fault it is.
+        assert isinstance(error, UpstreamError) or error.about
     try:
         response = DIALECT.read_response(body)
-    except UpstreamError:
+    except GatewayError as error:
+        assert isinstance(error, UpstreamError) or error.about
         return
     written = DIALECT.write_response(response, REPLY)
     assert json.loads(written.body)["model"] == REPLY.model

@@ -296,8 +296,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def bury(self) -> None:
         async def go() -> None:
-            for task in self.ledger._tasks:
+            for task in self.ledger._upkeep.tasks:
                 task.cancel()
+            self.ledger._sharing.wake.close()
             await self.ledger._drain.close()
             self.ledger._spool.close()
 

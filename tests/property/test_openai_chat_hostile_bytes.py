@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bytespike.core.dialect import Peek, Target
 from bytespike.core.events import Done, Failed
 from bytespike.core.fold import Fold
-from bytespike.errors import InvalidRequest, UpstreamError
+from bytespike.errors import GatewayError, InvalidRequest, UpstreamError
 from bytespike.protocols.openai_chat import DIALECT, quirks
 
 REQUEST: dict[str, Any] = {
@@ -291,13 +291,15 @@ def test_peek_refuses_or_sees_and_what_it_sees_can_be_patched(body: bytes) -> No
 def test_an_answer_is_malformed_or_read(body: bytes) -> None:
     try:
         response = DIALECT.read_response(body)
-    except UpstreamError as error:
+    except GatewayError as error:
+        assert isinstance(error, UpstreamError) or error.about
         assert error.message
     else:
         assert min(response.usage.input, response.usage.output, response.usage.reasoning) >= 0
     try:
         DIALECT.patch_response(body, "m")
-    except UpstreamError as error:
+    except GatewayError as error:
+        assert isinstance(error, UpstreamError) or error.about
         assert error.message
     for status in (200, 400, 429, 500):
         assert DIALECT.read_error(status, {}, body).about in ("request", "channel", "upstream")

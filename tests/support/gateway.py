@@ -36,6 +36,9 @@ from tests.support.raw_http import Answer
 
 CLAUDE = "claude-sonnet-4-6"
 GPT = "gpt-5-5"
+#: Served by a channel that speaks Responses alone.
+GPT_RESPONSES = "gpt-5-4"
+GEMINI = "gemini-3-1-pro"
 #: More than any test spends, micro-dollars.
 FUNDS = 1_000_000_000
 
@@ -51,9 +54,8 @@ class RunningGateway:
             host=self.host,
             port=0,
             data_dir=data_dir,
-            database_url=f"sqlite:///{data_dir / 'bytespike.db'}",
             master_key_file=data_dir / "master.key",
-            **settings,
+            **{"database_url": f"sqlite:///{data_dir / 'bytespike.db'}", **settings},
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -127,6 +129,8 @@ class RunningGateway:
                     {CLAUDE: CLAUDE, "claude-opus-4-8": "up-opus"},
                 ),
                 ("simulator-openai", "openai_chat", "/openai/v1", {GPT: GPT, "gpt-4o": "upstream-4o"}),
+                ("simulator-responses", "openai_responses", "/openai/v1", {GPT_RESPONSES: GPT_RESPONSES}),
+                ("simulator-gemini", "gemini", "/gemini", {GEMINI: "upstream-gemini-3-1-pro"}),
             ):
                 await channels.create(
                     write,
@@ -145,7 +149,7 @@ class RunningGateway:
         await self.application.parts.directory.poll()
 
     def _base_urls(self, dialect: str, url: str) -> dict[str, str]:
-        others = {"anthropic_messages", "openai_chat"} - {dialect}
+        others = {"anthropic_messages", "openai_chat", "openai_responses", "gemini"} - {dialect}
         return {dialect: url, **dict.fromkeys(others, "")}
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bytespike.accounts.records import KeyRecord
 from bytespike.core.usage import Usage
-from bytespike.ledger import transfers
+from bytespike.ledger import lending, transfers
 from bytespike.ledger.account import KeyAccount
 from bytespike.ledger.entries import org_wallet, user_wallet
 from bytespike.ledger.ledger import Hold, Ledger
@@ -123,17 +123,23 @@ def empty_database() -> bytes:
 
 
 class House:
-    """`await build()` makes the tables, users u1 and u2, an org o1, a group, and the system's accounts."""
+    """`await build()` makes the tables (anew, in the database `url` if there is one), users u1 and u2, an org o1, a group, and the system's accounts."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str | None = None) -> None:
         self.folder = folder
         self.clock = HandClock()
         self.database = folder / "bytespike.db"
         self.spool_dir = folder / "spool"
-        self.engine: AsyncEngine = create_engine(f"sqlite:///{self.database}")
+        self._on_file = url is None
+        self.engine: AsyncEngine = create_engine(url or f"sqlite:///{self.database}")
 
     async def build(self) -> None:
-        self.database.write_bytes(empty_database())
+        if self._on_file:
+            self.database.write_bytes(empty_database())
+        else:
+            async with self.engine.begin() as connection:
+                await connection.run_sync(tables.metadata.drop_all)
+                await connection.run_sync(tables.metadata.create_all)
         async with self.engine.begin() as connection:
             for id in ("u1", "u2"):
                 await connection.execute(insert(tables.users).values(id=id, email=id, created_at=0))
@@ -163,12 +169,23 @@ class House:
     async def fund(self, micros: int, wallet: str = user_wallet("u1")) -> None:
         await transfers.topup(self.engine, wallet, micros, actor="test", now_us=self.clock.now_us())
 
+    async def take(self, micros: int, wallet: str = user_wallet("u1")) -> None:
+        await transfers.admin_debit(self.engine, wallet, micros, actor="test", now_us=self.clock.now_us())
+
+    async def bury(self, borrower: str) -> None:
+        async with self.engine.begin() as connection:
+            await lending.bury(connection, borrower, self.clock.now_us())
+
     def spool(self, **options: int) -> Spool:
         return Spool(self.spool_dir, self.clock.monotonic_ns, **options)
 
     def ledger(self, spool: Spool | None = None, **options: int) -> Ledger:
         options.setdefault("drain_interval_ms", DRAIN_NEVER_MS)
         return Ledger(self.engine, spool or self.spool(), self.clock, **options)
+
+    def process(self, name: str, **options: int) -> Ledger:
+        """Another gateway on the same database, with a spool of its own."""
+        return self.ledger(Spool(self.folder / f"spool-{name}", self.clock.monotonic_ns), **options)
 
     def spend(
         self, ledger: Ledger, account: KeyAccount, request_id: str, credits: int, held: int | None = None

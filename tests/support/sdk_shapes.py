@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
+
+#: Built once for each type: that takes much longer than a validation.
+_adapter = cache(TypeAdapter)
 
 
 def exactly(kind: Any, value: Any, also: frozenset[str] = frozenset()) -> Any:
     """`value` as the SDK's `kind`, validated (which the SDK itself does not do). A field that the SDK does not know
     fails, unless its name is in `also`."""
-    made = TypeAdapter(kind).validate_python(value)
+    made = _adapter(kind).validate_python(value)
     unknown = sorted(set(_extras(made, type(made).__name__)) - also)
     assert not unknown, f"fields that the SDK does not know: {unknown}"
     return made

@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
-import re
-
 from bytespike.accounts.control import Write
+from bytespike.catalog.file import check_pattern
+from bytespike.catalog.load import Alias
 from bytespike.errors import InvalidRequest, NotFound
 from bytespike.store import aliases
-
-#: An exact name or a glob; brackets and braces are not part of it.
-_PATTERN = re.compile(r"[0-9A-Za-z._:/@*?-]{1,200}")
+from bytespike.store.aliases import AliasRow, Source
 
 
-async def add(write: Write, pattern: str, model: str) -> None:
-    """Resolve every name that fits `pattern` (exact, or a glob with * and ?) to `model`, a catalog slug.
+async def add(write: Write, alias: Alias, source: Source = "command") -> None:
+    """Resolve every name that fits the pattern (exact, or a glob with * and ?) to the model, a catalog slug.
 
     Raises `InvalidRequest`: the pattern is wrong or taken.
     """
-    if not _PATTERN.fullmatch(pattern):
-        raise InvalidRequest(
-            "an alias is a model name, in which * and ? may stand for other characters", param="pattern"
-        )
-    if not pattern.strip("*?"):
-        raise InvalidRequest("this alias would match every name", param="pattern")
-    await aliases.add(write.connection, pattern=pattern, model=model, created_at=write.now_us)
-    await write.note("aliases.add", pattern, "alias", ref=model, model=model)
+    problem = check_pattern(alias.pattern)
+    if problem is not None:
+        raise InvalidRequest(problem, param="pattern")
+    await aliases.add(
+        write.connection,
+        AliasRow(alias.pattern, alias.model, write.now_us, alias.thinking, alias.substitute, source),
+    )
+    await write.note("aliases.add", alias.pattern, "alias", ref=alias.model, model=alias.model)
 
 
 async def remove(write: Write, pattern: str) -> None:
-    """Raises `NotFound`."""
-    if not await aliases.remove(write.connection, pattern):
+    """Raises: NotFound, InvalidRequest (it is the catalog file's)."""
+    row = await aliases.get(write.connection, pattern)
+    if row is None:
         raise NotFound(f"there is no alias {pattern!r}")
-    await write.note("aliases.remove", pattern, "alias", ref=pattern)
+    if row.source == "file":
+        raise InvalidRequest(
+            f"the alias {pattern!r} is the catalog file's: take it out there, and load the file",
+            param="pattern",
+        )
+    await drop(write, row)
+
+
+async def drop(write: Write, row: AliasRow) -> None:
+    """Take an alias away, whoever set it."""
+    await aliases.remove(write.connection, row.pattern)
+    await write.note("aliases.remove", row.pattern, "alias", ref=row.model)

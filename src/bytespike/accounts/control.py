@@ -54,6 +54,7 @@ class Control:
     @asynccontextmanager
     async def writing(self, actor: str) -> AsyncGenerator[Write]:
         async with self.engine.begin() as connection:
+            await changes.in_turn(connection)
             yield Write(connection, self.box, self.clock.now_us(), actor)
 
     @asynccontextmanager

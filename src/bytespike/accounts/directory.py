@@ -14,18 +14,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from bytespike.accounts.records import TIER_CONCURRENCY, KeyRecord, Routes
+from bytespike.accounts.records import TIER_CONCURRENCY, KeyRecord, ModelCap, Routes
 from bytespike.accounts.routes import DefaultPrice, Snapshot, read_routes
 from bytespike.accounts.rules import parse_networks
 from bytespike.accounts.secrets import SecretBox
+from bytespike.catalog.models import Model
 from bytespike.clock import Clock
-from bytespike.store import changes, keys
+from bytespike.store import caps, changes, keys
+from bytespike.store.caps import CapRow
 from bytespike.store.engine import reading
 from bytespike.store.wallets import org_wallet, user_wallet
 
@@ -40,7 +42,7 @@ UNKNOWN_NS = 2_000_000_000
 POLL_S = 0.2
 RETRY_S = 1.0
 #: Changes of these kinds change `routes`.
-_ROUTING = frozenset({"group", "channel", "price", "alias"})
+_ROUTING = frozenset({"group", "channel", "price", "alias", "model"})
 
 OnChange: TypeAlias = Callable[[str, str], None]
 
@@ -55,14 +57,17 @@ class Directory:
         clock: Clock,
         default_price: DefaultPrice,
         *,
+        shipped: Mapping[str, Model] | None = None,
         keys_max: int = KEYS_MAX,
         poll_s: float = POLL_S,
     ) -> None:
-        """`default_price`: the catalog's price of a slug, None where it has none."""
+        """`default_price`: the catalog's price of a slug, None where it has none. `shipped`: the catalog's models, by
+        slug."""
         self._engine = engine
         self._box = box
         self._clock = clock
         self._default_price = default_price
+        self._shipped = shipped or {}
         self._keys_max = keys_max
         self._poll_s = poll_s
         self._keys: OrderedDict[str, KeyRecord] = OrderedDict()
@@ -129,6 +134,8 @@ class Directory:
         now_us = self._clock.now_us()
         if now_us - self._polled_at > changes.KEPT_US // 2:
             await self._read_everything()
+            # Whatever was missed: who keeps a catalog builds it anew.
+            self._tell("model", "")
             return
         async with reading(self._engine) as connection:
             found = await changes.since(connection, self._seen)
@@ -187,7 +194,9 @@ class Directory:
 
     async def _read_routes(self) -> None:
         async with reading(self._engine) as connection:
-            snapshot = await read_routes(connection, self._box, self._default_price, self._clock.now_us())
+            snapshot = await read_routes(
+                connection, self._box, self._default_price, self._clock.now_us(), self._shipped
+            )
         self._next_price_at = snapshot.next_price_at
         self.routes = snapshot.routes
 
@@ -195,7 +204,8 @@ class Directory:
         generation = self._generation
         async with reading(self._engine) as connection:
             row = await keys.by_hash(connection, hash)
-        record = None if row is None else key_record(row)
+            rows = [] if row is None else await caps.of(connection, row.id)
+        record = None if row is None else key_record(row, rows)
         if generation == self._generation:
             self._keep(hash, record)
         return record
@@ -213,8 +223,8 @@ class Directory:
             self._hash_of.pop(oldest.id, None)
 
 
-def key_record(row: keys.KeyAndOwner) -> KeyRecord:
-    """A key as requests are checked against it."""
+def key_record(row: keys.KeyAndOwner, caps: Sequence[CapRow] = ()) -> KeyRecord:
+    """A key as requests are checked against it, with its caps on models."""
     tier = TIER_CONCURRENCY.get(row.tier, TIER_CONCURRENCY["free"])
     return KeyRecord(
         id=row.id,
@@ -235,6 +245,7 @@ def key_record(row: keys.KeyAndOwner) -> KeyRecord:
         ip_whitelist=parse_networks(row.ip_whitelist, param="ip_whitelist"),
         ip_blacklist=parse_networks(row.ip_blacklist, param="ip_blacklist"),
         allowed_models=None if row.allowed_models is None else frozenset(row.allowed_models),
+        caps=tuple(ModelCap(cap.model, cap.span, cap.amount) for cap in caps),
         concurrency=tier if row.concurrency is None else row.concurrency,
         rpm=row.rpm,
     )

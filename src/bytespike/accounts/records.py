@@ -8,6 +8,8 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from bytespike.catalog.load import Alias
+from bytespike.catalog.models import Model
 from bytespike.pricing.price import Price
 from bytespike.providers.endpoint import Endpoint
 
@@ -17,10 +19,18 @@ Network: TypeAlias = IPv4Network | IPv6Network
 TIER_CONCURRENCY: Mapping[str, int] = {"free": 5, "pro": 25, "max": 100, "enterprise": 1000}
 
 
+class ModelCap(Struct, frozen=True):
+    """What a key may spend on one model: `amount` micro-dollars in a `span`, "lifetime", "5h", "1d" or "7d"."""
+
+    model: str
+    span: str
+    amount: int
+
+
 class KeyRecord(Struct, frozen=True):
     """A key and what stands above it. Money in micro-dollars, 0 is unlimited; times in Unix microseconds.
 
-    `account_id` is the wallet that pays: the org's when `org_id` is set, else the user's. `spent` is what the key had
+    `account_id` is the wallet that pays: the org's when `org_id` is set, else the user's. `caps`: on single models. `spent` is what the key had
     posted when the record was read: the ledger keeps the live figure.
     """
 
@@ -42,6 +52,7 @@ class KeyRecord(Struct, frozen=True):
     ip_whitelist: tuple[Network, ...] = ()
     ip_blacklist: tuple[Network, ...] = ()
     allowed_models: frozenset[str] | None = None
+    caps: tuple[ModelCap, ...] = ()
     concurrency: int = 5
     rpm: int | None = None
 
@@ -91,12 +102,14 @@ class Channel(Struct, frozen=True):
 class Routes(Struct, frozen=True):
     """Everything that routing looks at, in one immutable snapshot, replaced whole when something changes.
 
-    `by_group_model[group_id][slug]`: the enabled channels of that group that serve the model. `aliases`: the operator's,
-    model slug by pattern. `prices_updated_at`: Unix microseconds since which the newest of his prices holds, 0: none.
+    `by_group_model[group_id][slug]`: the enabled channels of that group that serve the model. `models` and `aliases`: the
+    operator's; `problems`: what of his had to be left out, a sentence each. `prices_updated_at`: Unix microseconds since which the newest of his prices holds, 0: none.
     """
 
     groups: Mapping[int, Group]
     channels: Mapping[str, Channel]
     by_group_model: Mapping[int, Mapping[str, tuple[Channel, ...]]]
-    aliases: Mapping[str, str] = {}
+    models: tuple[Model, ...] = ()
+    aliases: tuple[Alias, ...] = ()
+    problems: tuple[str, ...] = ()
     prices_updated_at: int = 0

@@ -15,11 +15,14 @@ import structlog
 from msgspec import Struct, structs
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bytespike.accounts.models import alias_of, built
 from bytespike.accounts.records import Channel, ChannelModel, Group, Routes
 from bytespike.accounts.secrets import Place, SecretBox, SecretUnreadable
+from bytespike.catalog.models import Model
+from bytespike.pricing.defaults import default_prices
 from bytespike.pricing.price import Price
 from bytespike.providers.endpoint import ChannelUnusable, endpoints
-from bytespike.store import aliases, channels, groups, prices
+from bytespike.store import aliases, channels, groups, models, prices
 
 log = structlog.get_logger("bytespike.accounts")
 
@@ -69,10 +72,21 @@ def price_of(row: prices.PriceRow) -> Price:
 
 
 async def read_routes(
-    connection: AsyncConnection, box: SecretBox, default_price: DefaultPrice, now_us: int
+    connection: AsyncConnection,
+    box: SecretBox,
+    default_price: DefaultPrice,
+    now_us: int,
+    shipped: Mapping[str, Model],
 ) -> Snapshot:
-    """Everything that routing needs, of one database snapshot."""
-    price_list = PriceList(await prices.listing(connection), default_price, now_us)
+    """Everything that routing needs, of one database snapshot. `shipped`: the package's models, which the operator's
+    build on; `default_price` is of those."""
+    own, problems = built(await models.listing(connection), shipped)
+    own_price = default_prices({model.slug: model for model in own})
+
+    def default(slug: str) -> Price | None:
+        return own_price(slug) or default_price(slug)
+
+    price_list = PriceList(await prices.listing(connection), default, now_us)
     group_rows = await groups.listing(connection)
     found = await _read_channels(connection, box, price_list)
     routes = Routes(
@@ -82,7 +96,9 @@ async def read_routes(
         },
         channels=found,
         by_group_model=_by_group_model(found),
-        aliases={row.pattern: row.model for row in await aliases.listing(connection)},
+        models=own,
+        aliases=tuple(alias_of(row) for row in await aliases.listing(connection)),
+        problems=problems,
         prices_updated_at=price_list.updated_at,
     )
     return Snapshot(routes, price_list.next_at)

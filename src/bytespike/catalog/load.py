@@ -15,10 +15,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from bytespike.catalog.definition import WrongDefinition, check
 from bytespike.catalog.models import (
-    CAPABILITIES,
-    MODALITIES,
-    PROTOCOLS,
     ImageRate,
     Kind,
     Model,
@@ -146,6 +144,8 @@ def read_family(name: str, text: str) -> tuple[Model, ...]:
     for row in rows:
         try:
             models.append(_model(family, row))
+        except WrongDefinition as error:
+            raise CatalogDataError(f"{name}: {row.slug}: {error.field}: {error}") from None
         except ValueError as error:
             raise CatalogDataError(f"{name}: {row.slug}: {error}") from None
     return tuple(models)
@@ -154,19 +154,9 @@ def read_family(name: str, text: str) -> tuple[Model, ...]:
 def _model(family: _Family, row: _Row) -> Model:
     protocols = family.protocols if row.protocols is None else row.protocols
     published = family.published if row.published is None else row.published
-    _known("capability", row.capabilities, frozenset(CAPABILITIES))
-    _known("modality", (*row.input_modalities, *row.output_modalities), MODALITIES)
-    _known("protocol", (*protocols, *published), PROTOCOLS)
-    if family.kind == "text":
-        if row.price is None:
-            raise ValueError("a text model has a price")
-        if not 0 < row.hold_output_tokens <= row.max_output_tokens <= row.context_window:
-            raise ValueError("hold_output_tokens <= max_output_tokens <= context_window does not hold")
-    elif family.kind == "image" and not row.images:
-        raise ValueError("an image model has an image price table")
-    elif family.kind == "video" and not row.video:
-        raise ValueError("a video model has a price per second")
-    return Model(
+    if family.kind == "text" and row.price is None:
+        raise ValueError("a text model has a price")
+    model = Model(
         slug=row.slug,
         display_name=row.display_name,
         family=family.name,
@@ -191,6 +181,8 @@ def _model(family: _Family, row: _Row) -> Model:
         ),
         video=_video(row),
     )
+    check(model)
+    return model
 
 
 def _rates(row: _Rates | None) -> TokenRates:
@@ -218,9 +210,3 @@ def _video(row: _Row) -> VideoRates | None:
 
 def _midnight(day: datetime.date) -> int:
     return int(datetime.datetime.combine(day, datetime.time(), datetime.UTC).timestamp())
-
-
-def _known(what: str, names: tuple[str, ...], vocabulary: frozenset[str]) -> None:
-    unknown = sorted(set(names) - vocabulary)
-    if unknown:
-        raise ValueError(f"unknown {what} {', '.join(unknown)}")

@@ -20,6 +20,8 @@ _HEAD = """\
 This page is generated from `src/bytespike/catalog/data/`. To change it, change the data and run
 `python -m bytespike.catalog.reference > docs/reference/models.md`.
 
+An operator adds models and names, and changes them: [howto/add-models.md](../howto/add-models.md).
+
 Prices are the defaults, in USD; an operator can set others for each channel. `GET /v1/models` lists what a key reaches,
 `GET /api/pricing` what it costs.
 

@@ -48,7 +48,8 @@ class Resolution(Struct, frozen=True):
 class Catalog:
     """Every model and every name for it. Immutable: an operator's change makes a new catalog.
 
-    `models` by slug, in the order of the data files. `problems`: aliases that had to be left out, a sentence each.
+    `models` by slug, in the order of the data files. `problems`: what of the operator's had to be left out, a sentence
+    each.
     """
 
     __slots__ = ("_aliases", "_exact", "_find", "_globs", "_prefixes", "_slugs", "models", "problems")
@@ -59,6 +60,7 @@ class Catalog:
         aliases: Iterable[Alias] = (),
         prefixes: frozenset[str] = frozenset(),
         operator_aliases: Iterable[Alias] = (),
+        problems: Iterable[str] = (),
     ) -> None:
         self.models: Mapping[str, Model] = {model.slug: model for model in models}
         self._aliases = tuple(aliases)
@@ -66,7 +68,7 @@ class Catalog:
         self._slugs = {bare(slug): slug for slug in self.models}
         self._exact: dict[str, Alias] = {}
         self._globs: list[tuple[re.Pattern[str], Alias]] = []
-        self.problems = self._add(operator_aliases) + self._add(self._aliases)
+        self.problems = (*problems, *self._add(operator_aliases), *self._add(self._aliases))
         for model in self.models.values():
             self._exact.setdefault(bare(model.vendor_id), Alias(model.vendor_id, model.slug))
         self._find = lru_cache(maxsize=NAMES_REMEMBERED)(self._look_up)
@@ -96,10 +98,17 @@ class Catalog:
             return found
         raise ModelNotFound(found, param="model")
 
-    def with_overrides(self, models: Iterable[Model] = (), aliases: Iterable[Alias] = ()) -> Catalog:
-        """This catalog with the operator's models (a slug that exists is replaced) and the operator's aliases."""
-        merged = {**self.models, **{model.slug: model for model in models}}
-        return Catalog(merged.values(), self._aliases, self._prefixes, aliases)
+    def with_overrides(
+        self, models: Iterable[Model] = (), aliases: Iterable[Alias] = (), problems: Iterable[str] = ()
+    ) -> Catalog:
+        """This catalog with the operator's models (a slug that exists is replaced) and the operator's aliases.
+
+        A name that an alias of ours gives to another model is the operator's model, where there is one of that name.
+        """
+        own = {model.slug: model for model in models}
+        names = {bare(slug) for slug in own}
+        shipped = [alias for alias in self._aliases if bare(alias.pattern) not in names]
+        return Catalog({**self.models, **own}.values(), shipped, self._prefixes, aliases, problems)
 
     def _look_up(self, name: str) -> Resolution | str:
         whole = name.strip()

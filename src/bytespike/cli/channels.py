@@ -33,7 +33,9 @@ ChannelArgument: TypeAlias = Annotated[
 BaseURLs: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
-        "--base-url", metavar="DIALECT=URL", help="Where the platform's own is not meant. Repeatable."
+        "--base-url",
+        metavar="DIALECT=URL",
+        help="Where the platform's own is not meant. A channel that gives one speaks only the dialects it gives. Repeatable.",
     ),
 ]
 Models: TypeAlias = Annotated[

@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bytespike.accounts.master_key import MasterKeyError
 from bytespike.accounts.secrets import SecretUnreadable
+from bytespike.catalog.file import CatalogFileError
 from bytespike.cli.answer import Answer, show
 from bytespike.cli.desk import open_desk
 from bytespike.errors import GatewayError
@@ -100,6 +101,9 @@ def errors_told() -> Generator[None]:
         raise typer.Exit(WRONG_USAGE) from None
     except WrongDatabaseURL as error:
         _tell(f"database_url: {error}")
+        raise typer.Exit(WRONG_USAGE) from None
+    except CatalogFileError as error:
+        _tell(*error.problems)
         raise typer.Exit(WRONG_USAGE) from None
     except GatewayError as error:
         _tell(error.message if error.param is None else f"{error.param}: {error.message}")

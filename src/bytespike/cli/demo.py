@@ -1,8 +1,7 @@
 """`bytespike demo`: the whole thing running in one command, with the simulator as its upstream. `make run` calls it.
 
-The first run makes an administrator, a group, two simulator channels, and a key whose wallet is funded. Later runs keep
-all of it, whatever was changed since; only the simulator's port, which is another one each time, is written into its
-channels.
+The first run makes an administrator, a group, channels for the four dialects (`demo_channels.py`), and a key whose
+wallet is funded. Later runs keep all of it, whatever was changed since.
 """
 
 from __future__ import annotations
@@ -11,13 +10,11 @@ import asyncio
 import json
 import shlex
 import sys
-from collections.abc import Mapping
 
 import typer
 from msgspec import Struct
 
-from bytespike.accounts import channels, groups, keys, users
-from bytespike.accounts.channels import ChannelChanges, NewChannel
+from bytespike.accounts import groups, keys, users
 from bytespike.accounts.control import Write
 from bytespike.accounts.groups import NewGroup
 from bytespike.accounts.keys import NewKey
@@ -25,15 +22,15 @@ from bytespike.accounts.master_key import create_private, read_private
 from bytespike.accounts.passwords import generate_password, hash_password, verify_password
 from bytespike.accounts.users import NewUser
 from bytespike.app import serve
-from bytespike.catalog.models import Model
+from bytespike.cli.catalog_file import load_standing_file
 from bytespike.cli.command import AsJSON, errors_told
+from bytespike.cli.demo_channels import make_channels
 from bytespike.cli.desk import Desk, open_desk
 from bytespike.cli.serve import DEFAULT_GROUP, stopped_cleanly
 from bytespike.cli.simulator_process import SimulatorProcess
 from bytespike.ledger import transfers
 from bytespike.ledger.amounts import format_usd, parse_usd
 from bytespike.settings import load
-from bytespike.store import channels as stored_channels
 from bytespike.store import groups as stored_groups
 from bytespike.store import meta
 from bytespike.store import users as stored_users
@@ -43,13 +40,6 @@ ACTOR = "demo"
 ADMIN_EMAIL = "admin@localhost"
 PASSWORD_FILE = "admin-password"
 FIRST_USD = "100"
-FAMILY_OF_ANTHROPIC = "claude"
-
-#: The channels, and for each: the dialect that it speaks, and the path under the simulator's address.
-CHANNELS: Mapping[str, tuple[str, str]] = {
-    "simulator-anthropic": ("anthropic_messages", "/anthropic"),
-    "simulator-openai": ("openai_chat", "/openai/v1"),
-}
 
 
 class Demo(Struct, frozen=True):
@@ -76,6 +66,7 @@ def demo(as_json: AsJSON = False) -> None:
         settings = load()
         with SimulatorProcess() as simulator:
             made = asyncio.run(prepare(simulator.base_url))
+            asyncio.run(load_standing_file(settings, {}))
 
             def announce(base_url: str) -> None:
                 facts = described(made, base_url)
@@ -103,13 +94,15 @@ async def prepare(simulator_url: str) -> Demo:
             password = None
         async with desk.control.writing(ACTOR) as write:
             if first_run:
-                await _make(desk, write, simulator_url, hashed)
-            else:
-                await _follow(write, simulator_url)
+                await _make(write, hashed)
+            key = await keys.get(write.connection, await meta.get(write.connection, meta.DEMO_KEY) or "")
+            await make_channels(
+                write, simulator_url, desk.shipped.models.values(), key.group_id, first_run=first_run
+            )
         return await _facts(desk, password)
 
 
-async def _make(desk: Desk, write: Write, simulator_url: str, password_hash: str | None) -> None:
+async def _make(write: Write, password_hash: str | None) -> None:
     connection = write.connection
     admin = await stored_users.by_email(connection, ADMIN_EMAIL)
     if admin is None:
@@ -119,37 +112,8 @@ async def _make(desk: Desk, write: Write, simulator_url: str, password_hash: str
     group = await stored_groups.by_name(connection, DEFAULT_GROUP)
     if group is None:
         group = await groups.create(write, NewGroup(name=DEFAULT_GROUP))
-    for name, (dialect, path) in CHANNELS.items():
-        if await stored_channels.by_name(connection, name) is None:
-            new = NewChannel(
-                name=name,
-                platform="simulator",
-                credential="simulator",
-                base_urls={dialect: simulator_url + path},
-                models={
-                    model.slug: model.vendor_id
-                    for model in desk.shipped.models.values()
-                    if _serves(name, model)
-                },
-                group_ids=(group.id,),
-            )
-            await channels.create(write, new)
     minted = await keys.create(write, NewKey(name="first key", user_id=admin.id, group_id=group.id))
     await meta.put(connection, meta.DEMO_KEY, minted.row.id)
-
-
-def _serves(channel: str, model: Model) -> bool:
-    native = model.family == FAMILY_OF_ANTHROPIC
-    return model.kind == "text" and native == (channel == "simulator-anthropic")
-
-
-async def _follow(write: Write, simulator_url: str) -> None:
-    """The simulator listens on another port than last time."""
-    for name, (dialect, path) in CHANNELS.items():
-        row = await stored_channels.by_name(write.connection, name)
-        base_urls = {dialect: simulator_url + path}
-        if row is not None and row.platform == "simulator" and row.base_urls != base_urls:
-            await channels.update(write, row.id, ChannelChanges(base_urls=base_urls))
 
 
 async def _facts(desk: Desk, password: str | None) -> Demo:
@@ -188,7 +152,8 @@ def described(made: Demo, base_url: str) -> dict[str, object]:
 
 def curls(base_url: str, key: str) -> dict[str, str]:
     """One call for each dialect, ready to paste into a shell."""
-    hello = [{"role": "user", "content": "Say hello."}]
+    said = "Say hello."
+    hello = [{"role": "user", "content": said}]
     calls: dict[str, tuple[str, list[str], dict[str, object]]] = {
         "anthropic_messages": (
             "/v1/messages",
@@ -198,7 +163,17 @@ def curls(base_url: str, key: str) -> dict[str, str]:
         "openai_chat": (
             "/v1/chat/completions",
             [f"Authorization: Bearer {key}"],
-            {"model": "gpt-5-5", "messages": hello},
+            {"model": "kimi-k2-6", "messages": hello},
+        ),
+        "openai_responses": (
+            "/v1/responses",
+            [f"Authorization: Bearer {key}"],
+            {"model": "gpt-5-5", "input": said},
+        ),
+        "gemini": (
+            "/v1beta/models/gemini-3-5-flash:generateContent",
+            [f"x-goog-api-key: {key}"],
+            {"contents": [{"role": "user", "parts": [{"text": said}]}]},
         ),
     }
     return {
@@ -230,5 +205,6 @@ def welcome(made: Demo, base_url: str) -> str:
     lines += [f"  first key     {made.key}", f"  its wallet    ${format_usd(made.balance)}", ""]
     for dialect, call in curls(base_url, made.key).items():
         lines += [f"{dialect}:", "", f"  {call}", ""]
+    lines += ["Every dialect reaches every model: GET /v1/models lists them.", ""]
     lines += ["Ctrl-C stops it; the next run keeps everything.", ""]
     return "\n".join(lines)

@@ -12,14 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bytespike.accounts.control import Control, Write
 from bytespike.accounts.master_key import open_box
-from bytespike.catalog.load import Alias
+from bytespike.accounts.models import catalog_of
 from bytespike.catalog.resolve import Catalog, load_catalog
 from bytespike.clock import SystemClock
 from bytespike.errors import GatewayError
-from bytespike.pricing.defaults import default_price
-from bytespike.pricing.price import Price
 from bytespike.settings import Settings, load
-from bytespike.store import aliases
 from bytespike.store.engine import create_engine, migrate
 
 #: Who the audit log says it was.
@@ -32,7 +29,7 @@ class NotInitialised(GatewayError):
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Open for the time of one command."""
+    """Open for the time of one command. `shipped`: the package's catalog, without what is the operator's."""
 
     settings: Settings
     control: Control
@@ -42,23 +39,18 @@ class Desk:
     def engine(self) -> AsyncEngine:
         return self.control.engine
 
-    def default_price(self, slug: str) -> Price | None:
-        """The catalog's price of a slug, None where it has none."""
-        model = self.shipped.models.get(slug)
-        return None if model is None else default_price(model)
-
     async def catalog(self, connection: AsyncConnection) -> Catalog:
-        """The catalog with the operator's aliases."""
-        rows = await aliases.listing(connection)
-        return self.shipped.with_overrides(aliases=[Alias(row.pattern, row.model) for row in rows])
+        """The catalog with the operator's models and aliases."""
+        return await catalog_of(connection, self.shipped)
 
     async def slug(self, connection: AsyncConnection, name: str) -> str:
         """The catalog's slug for any name of a model. Raises `ModelNotFound`."""
         return (await self.catalog(connection)).resolve(name).model.slug
 
     @asynccontextmanager
-    async def writing(self) -> AsyncGenerator[Write]:
-        async with self.control.writing(ACTOR) as write:
+    async def writing(self, actor: str | None = None) -> AsyncGenerator[Write]:
+        """`actor`: who the audit log says it was, if not the command line."""
+        async with self.control.writing(actor or ACTOR) as write:
             yield write
 
     @asynccontextmanager

@@ -1,7 +1,8 @@
 """`bytespike doctor`: is everything as it must be?
 
 Money: every invariant of the ledger. Besides, unless `--money` asks for that alone: each secret opens with the master
-key, each channel can be turned into requests, each model on a channel has a price, each alias leads to a model.
+key, each channel can be turned into requests, each model on a channel has a price, each model that was added is whole, each
+alias leads to a model.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from bytespike.core.json_types import JSON
 from bytespike.errors import InvalidRequest
 from bytespike.ledger import doctor as ledger_doctor
 from bytespike.ledger.doctor import Finding
+from bytespike.pricing.defaults import default_prices
 from bytespike.store import channels, keys, prices
 
 #: Sealed keys that are read at once.
@@ -37,11 +39,12 @@ def add_to(app: typer.Typer) -> None:
 async def doctor(
     desk: Desk, money: Annotated[bool, typer.Option("--money", help="Only the ledger.")] = False
 ) -> Answer:
-    """Check the ledger, secrets, channels, prices and aliases."""
-    report = await ledger_doctor.examine(desk.engine, desk.settings.data_dir / "spool")
+    """Check the ledger, secrets, channels, prices, and the models and aliases that were added."""
+    spools = sorted(desk.settings.data_dir.glob("spool*"))
+    report = await ledger_doctor.examine(desk.engine, *spools)
     findings = list(report.findings)
     if not money:
-        findings += [*await _secrets(desk), *await _channels(desk), *await _aliases(desk)]
+        findings += [*await _secrets(desk), *await _channels(desk), *await _catalog(desk)]
     ok = all(finding.severity != "error" for finding in findings)
     answer = listing(
         [_shown(finding) for finding in findings],
@@ -87,8 +90,9 @@ async def _channels(desk: Desk) -> list[Finding]:
     async with desk.reading() as connection:
         rows = {row.id: row for row in await channels.listing(connection)}
         served = await channels.served(connection)
+        catalog = await desk.catalog(connection)
         price_list = PriceList(
-            await prices.listing(connection), desk.default_price, desk.control.clock.now_us()
+            await prices.listing(connection), default_prices(catalog.models), desk.control.clock.now_us()
         )
     for row in rows.values():
         try:
@@ -99,7 +103,7 @@ async def _channels(desk: Desk) -> list[Finding]:
             findings.append(Finding("warning", "channels", row.name, f"disabled: {row.disabled_reason}"))
     for each in served:
         name = rows[each.channel_id].name
-        if each.model not in desk.shipped.models:
+        if each.model not in catalog.models:
             message = f"serves {each.model}, which is not in the catalog"
             findings.append(Finding("error", "channels", name, message))
         elif price_list.find(each.channel_id, each.model) is None:
@@ -108,10 +112,10 @@ async def _channels(desk: Desk) -> list[Finding]:
     return findings
 
 
-async def _aliases(desk: Desk) -> list[Finding]:
+async def _catalog(desk: Desk) -> list[Finding]:
     async with desk.reading() as connection:
         catalog = await desk.catalog(connection)
-    return [Finding("warning", "aliases", "catalog", problem) for problem in catalog.problems]
+    return [Finding("warning", "catalog", "catalog", problem) for problem in catalog.problems]
 
 
 def _shown(finding: Finding) -> dict[str, JSON]:

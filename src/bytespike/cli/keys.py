@@ -10,12 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bytespike.accounts import groups, users
 from bytespike.accounts import keys as service
+from bytespike.accounts.caps import set_caps
 from bytespike.accounts.keys import KeyChanges, NewKey
 from bytespike.cli.answer import Answer, listing, record
 from bytespike.cli.command import command, group
 from bytespike.cli.desk import Desk
 from bytespike.cli.options import Limit, Offset, Org, User, secret, usd
+from bytespike.core.json_types import JSONObject
 from bytespike.http.management.views import KeyView, NewKeyView
+from bytespike.ledger.amounts import format_usd
 from bytespike.store import keys as stored
 
 keys = group("keys", "API keys: what clients send, and what each may spend.")
@@ -154,6 +157,36 @@ async def update(
             expires_in_days=expires_in_days if expires_in_days is not None or never_expires else UNSET,
         )
         return record(KeyView.of(await service.update(write, key, changes)))
+
+
+@command(
+    keys,
+    "cap",
+    epilog="Example: bytespike keys cap key_01K5… --model claude-opus-4-8 --limit-1d 5 --quota 100",
+)
+async def cap(
+    desk: Desk,
+    key: KeyId,
+    model: Annotated[str, typer.Option("--model", help="The model whose use is limited.")],
+    quota: Quota = None,
+    limit_5h: Limit5h = None,
+    limit_1d: Limit1d = None,
+    limit_7d: Limit7d = None,
+) -> Answer:
+    """Limit what a key spends on one model. What is not given is no limit: none at all takes them away."""
+    given = {
+        "lifetime": usd(quota, "--quota"),
+        "5h": usd(limit_5h, "--limit-5h"),
+        "1d": usd(limit_1d, "--limit-1d"),
+        "7d": usd(limit_7d, "--limit-7d"),
+    }
+    async with desk.writing() as write:
+        slug = await desk.slug(write.connection, model)
+        found = await set_caps(write, key, slug, {span: amount or 0 for span, amount in given.items()})
+    rows: list[JSONObject] = [
+        {"model": each.model, "span": each.span, "amount": format_usd(each.amount)} for each in found
+    ]
+    return listing(rows, ("model", "span", "amount"))
 
 
 @command(keys, "revoke")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from bytespike.cli import demo, doctor, serve
+from bytespike.cli.borrowers import borrowers
 from bytespike.cli.channels import channels
 from bytespike.cli.groups import groups
 from bytespike.cli.keys import keys
@@ -25,7 +26,7 @@ app = typer.Typer(
 
 serve.add_to(app)
 demo.add_to(app)
-for group in (users, orgs, groups, keys, channels, models, wallet, usage):
+for group in (users, orgs, groups, keys, channels, models, wallet, usage, borrowers):
     app.add_typer(group)
 doctor.add_to(app)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import sys
@@ -18,9 +19,11 @@ from bytespike.accounts.passwords import generate_password, hash_password
 from bytespike.accounts.users import NewUser
 from bytespike.app import serve as serve_application
 from bytespike.cli.answer import Answer, record
+from bytespike.cli.catalog_file import load_standing_file
 from bytespike.cli.command import FAILED, AsJSON, DatabaseURL, DataDir, command, errors_told
 from bytespike.cli.desk import Desk
 from bytespike.cli.options import secret
+from bytespike.cli.workers import supervise
 from bytespike.core.json_types import JSON
 from bytespike.errors import InvalidRequest
 from bytespike.providers.simulator.directives import BadDirective
@@ -79,6 +82,9 @@ def serve(
     port: Annotated[str | None, typer.Option(help="Port to listen on (8080); 0 takes a free one.")] = None,
     data_dir: DataDir = None,
     database_url: DatabaseURL = None,
+    workers: Annotated[
+        str | None, typer.Option(help="Processes that serve together (1); 2 and more have a supervisor.")
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error (info).")] = None,
     log_format: Annotated[str | None, typer.Option(help="text or json (text).")] = None,
     public_base_url: Annotated[
@@ -96,6 +102,7 @@ def serve(
     given = {
         "host": host,
         "port": port,
+        "workers": workers,
         "data_dir": data_dir,
         "database_url": database_url,
         "log_level": log_level,
@@ -104,7 +111,12 @@ def serve(
         "trusted_proxies": trusted_proxies,
     }
     with errors_told(), stopped_cleanly():
-        serve_application(load(given))
+        settings = load(given)
+        asyncio.run(load_standing_file(settings, given))
+        if settings.workers > 1:
+            supervise(settings)
+        else:
+            serve_application(settings)
 
 
 def simulator(

@@ -9,6 +9,8 @@ Everything here is pure data and pure functions: no I/O, no clock, no dialect.
 - `fold`     events -> response, and back
 - `finish`   why a model stopped
 - `usage`    disjoint integer buckets of what was consumed
+- `renaming` tool names that a target cannot carry
+- `mentions` whether a conversation says a word
 - `notices`  what translation dropped or approximated
 - `dialect`  the eight operations that a dialect offers
 """

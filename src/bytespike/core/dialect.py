@@ -4,7 +4,7 @@
     towards upstreams  write_request  read_response    stream_reader   read_error
 
 Readers raise `errors.InvalidRequest` (client's bytes) or `errors.UpstreamError` (upstream's bytes) and nothing else,
-whatever the bytes. Writers raise `errors.UnsupportedFeature` for content or a constraint that the dialect or the target
+whatever the bytes; only an upstream that tells an error inside of a success makes them raise that one (see `reported`). Writers raise `errors.UnsupportedFeature` for content or a constraint that the dialect or the target
 cannot carry; everything else that is lost is a `Notice`. All of it is sans-IO: nothing is awaited, no clock is read.
 
 Same-dialect traffic does not pass through the hub. For it a dialect offers `peek` (the few fields that routing and
@@ -20,7 +20,9 @@ from typing import Protocol
 from msgspec import Struct
 
 from bytespike.core.events import Event
+from bytespike.core.json_types import JSONObject
 from bytespike.core.notices import Notice
+from bytespike.core.renaming import NO_RENAMES
 from bytespike.core.request import ChatRequest
 from bytespike.core.response import ChatResponse
 from bytespike.core.usage import Usage
@@ -33,6 +35,8 @@ class Target(Struct, frozen=True):
     `model` is the upstream's own name for it. `capabilities` are the catalog's ("vision", "tools", "thinking",
     "json_schema", "web_search", "documents", ...). `max_output_tokens`: the model's limit. `quirks`: named switches of
     the platform ("max_tokens_field", "no_stream_options", ...), each documented in the dialect's NOTES.md.
+    `output_tokens_held`: for so many tokens of answer the money is held (None: nobody counts). A writer that has to name
+    a limit where the client named none takes this one, and raises no limit above it.
     """
 
     model: str
@@ -40,14 +44,17 @@ class Target(Struct, frozen=True):
     capabilities: frozenset[str] = frozenset()
     max_output_tokens: int = 8192
     quirks: frozenset[str] = frozenset()
+    output_tokens_held: int | None = None
 
 
 class Written(Struct, frozen=True):
-    """A body for an upstream, what was lost on the way, and headers that go with it (lower-case names)."""
+    """A body for an upstream, what was lost on the way, and headers that go with it (lower-case names). `renamed`: the
+    client's names of tools, by the shorter ones that were sent (`core.renaming`)."""
 
     body: bytes
     notices: tuple[Notice, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
+    renamed: Mapping[str, str] = NO_RENAMES
 
 
 class Reply(Struct, frozen=True):
@@ -55,7 +62,9 @@ class Reply(Struct, frozen=True):
 
     `model`: the name that the client asked for. `response_id`: an id in case the upstream's cannot be used.
     `created`: Unix seconds. `stream_usage`: the client asked for usage in the stream. `array`: a stream is wanted as
-    one JSON array of chunks (Gemini without `?alt=sse`), not as server-sent events.
+    one JSON array of chunks (Gemini without `?alt=sse`), not as server-sent events. `echo`: members of the client's own
+    request, for a dialect whose answers repeat them (Responses: `openai_responses.echo_of`). `begun`: chunks have gone
+    out by another way (a same-dialect tap), and the writer is only there to end that stream.
     """
 
     model: str
@@ -63,6 +72,8 @@ class Reply(Struct, frozen=True):
     created: int = 0
     stream_usage: bool = True
     array: bool = False
+    echo: JSONObject | None = None
+    begun: bool = False
 
 
 class WrittenResponse(Struct, frozen=True):
@@ -94,12 +105,24 @@ class UpstreamFailure(Struct, frozen=True):
     """An upstream's error answer, read.
 
     `error` is what the client would be told. `about`: "request" errors go to the client, "channel" errors (its
-    credential, its quota) fail over and are never shown, "upstream" errors (5xx, overloaded) fail over.
+    credential, its quota) fail over and are never shown, "upstream" errors (5xx, overloaded) fail over. `status`: the
+    HTTP status that it amounts to, where the answer's own says something else (a bad key told as 400, any error inside
+    of a 200); 0: the answer's own.
     """
 
     error: GatewayError
     about: str
     retry_after: int | None = None
+    status: int = 0
+
+
+def reported(failure: UpstreamFailure) -> GatewayError:
+    """The error of a failure that was told inside of a success or in mid-stream, to be raised or kept: it carries whose
+    fault it is."""
+    error = failure.error
+    error.about = failure.about
+    error.upstream_status = failure.status
+    return error
 
 
 class StreamReader(Protocol):
@@ -171,7 +194,8 @@ class Tap(Protocol):
 
     @property
     def produced_chars(self) -> int:
-        """Characters of text, reasoning and arguments that have gone by: the basis of an estimate."""
+        """Characters of text, reasoning and arguments that have gone by, as `core.usage.estimated_chars` counts them:
+        the basis of an estimate."""
         ...
 
 
@@ -202,6 +226,10 @@ class Dialect(Protocol):
     def read_response(self, body: bytes) -> ChatResponse: ...
     def stream_reader(self) -> StreamReader: ...
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamFailure: ...
+
+    def echo(self, body: bytes) -> JSONObject | None:
+        """For `Reply.echo`: members of a client's request that its answer repeats. None where answers repeat nothing."""
+        ...
 
     # same dialect on both sides
     def peek(self, body: bytes) -> Peek: ...

@@ -106,12 +106,15 @@ class Done(Struct, frozen=True):
 class Failed(Struct, frozen=True):
     """The upstream reported an error in mid-stream, or the stream ended before it was complete.
 
-    `code` is one of `errors.Code`'s values; nothing of this answer is billed.
+    `code` is one of `errors.Code`'s values; nothing of this answer is billed. `about` and `status`: as in
+    `core.dialect.UpstreamFailure`, where the upstream said so ("" and 0: it did not).
     """
 
     code: str
     message: str
     extras: Extras = NO_EXTRAS
+    about: str = ""
+    status: int = 0
 
 
 class Ping(Struct, frozen=True):

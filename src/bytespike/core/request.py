@@ -48,6 +48,9 @@ class Sampling(Struct, frozen=True):
     logit_bias: JSONObject | None = None
 
 
+NO_SAMPLING = Sampling()
+
+
 class ChatRequest(Struct, frozen=True):
     """A whole request. `system` is what opens the conversation; later system turns stay in `turns`.
 
@@ -66,7 +69,7 @@ class ChatRequest(Struct, frozen=True):
     stream: bool = False
     stream_usage: bool = True
     stop: tuple[str, ...] = ()
-    sampling: Sampling = Sampling()
+    sampling: Sampling = NO_SAMPLING
     reasoning: ReasoningConfig | None = None
     output_format: OutputFormat | None = None
     candidates: int = 1

@@ -38,7 +38,8 @@ class CustomTool(Struct, frozen=True):
 class WebSearchTool(Struct, frozen=True):
     """Web search that runs at the provider. `kind` is the dialect's own versioned type name, kept in extras' place.
 
-    `user_location`: the fields city, region, country, timezone, as far as they were given.
+    `user_location`: the fields city, region, country, timezone, as far as they were given. `optional`: as in
+    `ForeignTool`.
     """
 
     max_uses: int | None = None
@@ -48,16 +49,22 @@ class WebSearchTool(Struct, frozen=True):
     context_size: str | None = None
     cache: CacheMark | None = None
     extras: Extras = NO_EXTRAS
+    optional: bool = False
 
 
 class ForeignTool(Struct, frozen=True):
-    """A tool of a type that only its own dialect knows (bash, computer use, code execution, ...)."""
+    """A tool of a type that only its own dialect knows (bash, computer use, code execution, ...).
+
+    `optional`: the request makes sense without it (an agent's toolbox offers it as an extra), so a target that lacks it
+    leaves it out with a notice; any other is refused.
+    """
 
     dialect: str
     kind: str
     name: str
     raw: JSONObject
     cache: CacheMark | None = None
+    optional: bool = False
 
 
 Tool: TypeAlias = FunctionTool | CustomTool | WebSearchTool | ForeignTool

@@ -18,25 +18,26 @@ What it guarantees:
 A second request before the first is answered counts as a hang-up: hardly any client pipelines, and one that does could
 queue without bound.
 
-Deadlines are kept by one sweep over all connections (`Shared`), not by a timer each.
+Deadlines are kept by one sweep over all connections (`sweep`), not by a timer each.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Coroutine
-from email.utils import formatdate
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol, cast
-from urllib.parse import unquote
 
 import httptools
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from bytespike.errors import InvalidRequest
+from bytespike.http.inbound.head import target_of
 from bytespike.http.inbound.request import Inbound
+from bytespike.http.sweep import Shared
+from bytespike.http.websocket import WebSocket, accept_key
 from bytespike.wire.json import encode
 
 #: Request line and headers together.
@@ -50,7 +51,6 @@ DISCARD_BYTES_MAX = 96 * 1024 * 1024
 DISCARD_SECONDS_MAX = 30.0
 #: A client that takes nothing for so long, while there is something for it, is gone.
 STALL_SECONDS_MAX = 60.0
-SWEEP_SECONDS = 0.5
 
 _STATUS_LINES = {
     int(status): b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
@@ -72,75 +72,8 @@ class App(Protocol):
     def __call__(self, inbound: Inbound, line: Connection) -> Coroutine[Any, Any, None]: ...
 
 
-class Shared:
-    """What the connections of one server share: the sweep that keeps their deadlines, and the `date` of answers."""
-
-    __slots__ = ("_connections", "_date", "_loop", "_second", "_timer")
-
-    def __init__(self) -> None:
-        self._connections: set[Connection] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._second = 0
-        self._date = b""
-
-    def add(self, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
-        self._connections.add(connection)
-        if self._timer is None:
-            self._loop = loop
-            self._timer = loop.call_later(SWEEP_SECONDS, self._look)
-
-    def discard(self, connection: Connection) -> None:
-        self._connections.discard(connection)
-
-    def date(self) -> bytes:
-        """The header line, made once a second."""
-        now = int(time.time())
-        if now != self._second:
-            self._second = now
-            self._date = b"date: %b\r\n" % formatdate(now, usegmt=True).encode()
-        return self._date
-
-    def _look(self) -> None:
-        assert self._loop is not None
-        now = self._loop.time()
-        for connection in list(self._connections):
-            if connection.deadline and connection.deadline <= now:
-                connection.late()
-        self._timer = self._loop.call_later(SWEEP_SECONDS, self._look) if self._connections else None
-
-
 class Connection(asyncio.Protocol):
     """One client connection. uvicorn's server makes them, through `connections`."""
-
-    __slots__ = (
-        "_answered",
-        "_app",
-        "_body_open",
-        "_chunked",
-        "_connections",
-        "_discarded",
-        "_head_bytes",
-        "_headers",
-        "_in_head",
-        "_inbound",
-        "_keep_alive",
-        "_loop",
-        "_parser",
-        "_peer",
-        "_room",
-        "_shared",
-        "_started",
-        "_state",
-        "_task",
-        "_tasks",
-        "_transport",
-        "_upgrading",
-        "_url",
-        "_writable",
-        "deadline",
-        "stalled_seconds",
-    )
 
     def __init__(
         self,
@@ -155,6 +88,7 @@ class Connection(asyncio.Protocol):
         self._app = cast("App", config.loaded_app)
         self._state = server_state
         self._connections = cast("set[Connection]", server_state.connections)
+        self._sockets = cast("set[WebSocket]", server_state.connections)
         self._tasks = server_state.tasks
         self._loop = _loop or asyncio.get_running_loop()
         self._transport: asyncio.Transport
@@ -174,6 +108,7 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._keep_alive = True
         self._upgrading = False
+        self._trailing = b""
         self._started = False
         self._answered = True
         self._chunked = False
@@ -258,6 +193,8 @@ class Connection(asyncio.Protocol):
         self._url = self._url + url if self._url else url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            return  # a trailer
         headers = self._headers
         name = name.lower()
         if name in headers:
@@ -270,18 +207,7 @@ class Connection(asyncio.Protocol):
         self._in_head = False
         self._head_bytes = 0
         self.deadline = 0.0
-        url = self._url
-        if not url.startswith(b"/"):
-            parsed = httptools.parse_url(url)
-            path_bytes, query = parsed.path or b"/", parsed.query or b""
-        elif b"?" in url:
-            path_bytes, _, query = url.partition(b"?")
-            query = query.partition(b"#")[0]
-        else:
-            path_bytes, query = url, b""
-        path = path_bytes.decode("latin-1")
-        if "%" in path:
-            path = unquote(path)
+        path, query = target_of(self._url)
         self._body_open = True
         self._discarded = 0
         self._started = False
@@ -313,6 +239,8 @@ class Connection(asyncio.Protocol):
             self._rest()
         elif self._inbound is not None:
             self._inbound.complete()
+            # A body that came whole before anybody asked may have stopped the reading, and nobody asks for more of it.
+            self._transport.resume_reading()
 
     def _begin(self, inbound: Inbound) -> None:
         self._task = task = self._loop.create_task(self._app(inbound, self))
@@ -320,10 +248,19 @@ class Connection(asyncio.Protocol):
         task.add_done_callback(self._tasks.discard)
 
     def _not_upgraded(self, data: bytes, upgrade: httptools.HttpParserUpgrade) -> None:
-        """The client offers another protocol (h2c, mostly) that is not spoken here: its request is answered in this
-        one. The parser stops at an upgrade, so the head is read again without the offer."""
+        """The client offers another protocol. A WebSocket is the handler's to accept (`upgrade`). Any other (h2c, mostly)
+        is not spoken here: the request is answered in this one. The parser stops at an upgrade, so the head is read again
+        without the offer."""
         inbound = self._inbound
         assert inbound is not None
+        if inbound.headers[b"upgrade"].lower() == b"websocket":
+            # The parser is of no more use: if the handler answers in HTTP after all, that is the last answer.
+            self._keep_alive = False
+            self._body_open = False
+            self._trailing = data[upgrade.args[0] :]
+            inbound.complete()
+            self._begin(inbound)
+            return
         head = [b"%b %b HTTP/1.1\r\n" % (inbound.method.encode(), self._url)]
         for name, value in inbound.headers.items():
             if name not in _UPGRADING:
@@ -412,6 +349,29 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.write(_LAST_CHUNK)
         self._over()
+
+    def upgrade(self, limit: int) -> WebSocket:
+        """Accept the WebSocket that the request asks for, and hand the connection over to it. `limit`: of a message, in
+        bytes. Raises InvalidRequest."""
+        inbound = self._inbound
+        assert inbound is not None
+        key = inbound.headers.get(b"sec-websocket-key", b"")
+        if not self._upgrading or inbound.headers.get(b"sec-websocket-version") != b"13" or not key:
+            raise InvalidRequest("this is not the opening of a WebSocket of version 13")
+        self._answered = self._started = True
+        self._transport.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
+            b"sec-websocket-accept: %b\r\n\r\n" % accept_key(key)
+        )
+        socket = WebSocket(self._transport, self._loop, limit)
+        self._transport.set_protocol(socket)
+        self._shared.discard(self)
+        self._connections.discard(self)
+        self._sockets.add(socket)
+        socket.on_lost = self._sockets.discard
+        if self._trailing:
+            socket.data_received(self._trailing)
+        return socket
 
     def abort(self) -> None:
         """Cut the connection: an answer that has begun will not be whole."""

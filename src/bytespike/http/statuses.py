@@ -7,6 +7,7 @@ from collections.abc import Mapping
 STATUS: Mapping[str, int] = {
     "invalid_param": 400,
     "context_length_exceeded": 400,
+    "previous_response_not_found": 400,
     "unsupported_feature": 400,
     "invalid_api_key": 401,
     "insufficient_balance": 402,

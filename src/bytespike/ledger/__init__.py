@@ -8,12 +8,21 @@ What a request meets, in memory and without waiting:
 - `account`    the meters: wallet, owner, key
 - `windows`    rolling windows
 - `book`       which accounts are in memory, and what was read for them
+- `upkeep`     what happens by itself, beside requests
 - `standing`   the figures of the accounting headers
+
+How processes share it:
+
+- `leases`     the theory, and what a process has borrowed
+- `sharing`    joining the others, borrowing, giving back; `waiting` a request for which that is needed
+- `lending`, `lease_sql`  the same as the database sees it
+- `adoption`   what a dead process leaves; `wake` a tap on the shoulder
 
 How it reaches the database:
 
 - `records`, `frames`, `segments`, `spool`  a finished request, durable on this machine
 - `rows`, `sql`, `drain`                    from there into the books, once
+- `metering`                                the sums that caps are compared with
 
 The books, for people:
 

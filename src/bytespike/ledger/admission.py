@@ -1,12 +1,15 @@
 """May this request be held for? Every cap is checked against limit - posted - held, the permanent ones first.
 
+`admit` compares with the limits themselves, less what other processes have borrowed: it is the whole answer in a process
+that is alone, and the reason for a refusal in one that is not. `covered` compares with what this process has borrowed.
+
 A request that costs nothing at worst needs no money, so only the caps on requests bind it.
 """
 
 from __future__ import annotations
 
 from bytespike.errors import ConcurrencyLimited, InsufficientBalance, QuotaExceeded, RateLimited
-from bytespike.ledger.account import KeyAccount
+from bytespike.ledger.account import KeyAccount, Meter
 from bytespike.ledger.amounts import format_usd
 from bytespike.ledger.windows import SECOND_US, RollingWindow, WindowSpec
 
@@ -14,8 +17,9 @@ from bytespike.ledger.windows import SECOND_US, RollingWindow, WindowSpec
 CONCURRENCY_RETRY_S = 1
 
 
-def admit(account: KeyAccount, amount: int, now_us: int, monotonic_us: int) -> None:
-    """Return if `amount` micro-dollars may be held now; change nothing.
+def admit(account: KeyAccount, on_model: Meter | None, amount: int, now_us: int, monotonic_us: int) -> None:
+    """Return if `amount` micro-dollars may be held now; change nothing. `on_model`: the meter of the request's model,
+    where there are caps on it, or were.
 
     Raises: InsufficientBalance, QuotaExceeded, RateLimited, ConcurrencyLimited.
     """
@@ -23,25 +27,80 @@ def admit(account: KeyAccount, amount: int, now_us: int, monotonic_us: int) -> N
     if amount:
         if amount > account.wallet.free():
             raise InsufficientBalance(_short("the wallet has", account.wallet.free(), amount))
-        if record.quota and amount > account.quota_free():
+        if account.quota and amount > account.quota_free():
             raise QuotaExceeded(
-                _short(f"this key's quota of ${format_usd(record.quota)} has", account.quota_free(), amount)
+                _short(f"this key's quota of ${format_usd(account.quota)} has", account.quota_free(), amount)
             )
         for limit, window, spec in account.caps:
             if amount > account.window_free(limit, window, now_us):
                 raise _over_window(account, amount, limit, window, spec, now_us)
+        if on_model is not None:
+            _admit_on_model(on_model, amount, now_us)
     owner = account.owner
-    if owner.in_flight >= record.concurrency:
+    slots = owner.slots
+    if slots.in_flight + slots.others >= record.concurrency:
         raise ConcurrencyLimited(
-            f"{owner.in_flight} requests are in flight, of {record.concurrency} that this account may have",
+            f"{slots.in_flight + slots.others} requests are in flight, of {record.concurrency} that this account may have",
             retry_after=CONCURRENCY_RETRY_S,
         )
-    if record.rpm is not None and (made := owner.recent.total(monotonic_us)) >= record.rpm:
-        frees_us = owner.recent.frees_us(made - record.rpm + 1, monotonic_us)
-        raise RateLimited(
-            f"this account may make {record.rpm} requests per minute",
-            retry_after=None if frees_us is None else seconds_until(frees_us, monotonic_us),
-        )
+    if record.rpm is not None:
+        starts = owner.starts
+        made = starts.recent.total(monotonic_us)
+        if made + starts.others >= record.rpm:
+            frees_us = starts.recent.frees_us(made + starts.others - record.rpm + 1, monotonic_us)
+            raise RateLimited(
+                f"this account may make {record.rpm} requests per minute",
+                retry_after=None if frees_us is None else seconds_until(frees_us, monotonic_us),
+            )
+
+
+def covered(account: KeyAccount, on_model: Meter | None, amount: int, monotonic_us: int) -> bool:
+    """Whether what this process has borrowed covers one request more, of `amount` micro-dollars."""
+    record = account.record
+    if amount and not money_covered(account, on_model, amount):
+        return False
+    slots = account.owner.slots
+    if slots.in_flight >= slots.granted or slots.in_flight >= record.concurrency:
+        return False
+    if record.rpm is None:
+        return True
+    starts = account.owner.starts
+    return starts.recent.total(monotonic_us) < min(starts.granted, record.rpm)
+
+
+def money_covered(account: KeyAccount, on_model: Meter | None, amount: int) -> bool:
+    """The same for the amount alone."""
+    wallet = account.wallet
+    if amount > wallet.granted - wallet.undrained - wallet.held:
+        return False
+    if account.capped and amount > account.granted - account.undrained - account.held:
+        return False
+    if on_model is None or not on_model.capped:
+        return True
+    return amount <= on_model.granted - on_model.undrained - on_model.held
+
+
+def fits(account: KeyAccount, on_model: Meter | None, amount: int, now_us: int) -> bool:
+    """Whether `admit` would let that much money be held. Nobody is told why not."""
+    if amount > account.wallet.free():
+        return False
+    for meter in (account, on_model):
+        if meter is not None:
+            if meter.quota and amount > meter.quota_free():
+                return False
+            for limit, window, _ in meter.caps:
+                if amount > meter.window_free(limit, window, now_us):
+                    return False
+    return True
+
+
+def _admit_on_model(meter: Meter, amount: int, now_us: int) -> None:
+    if meter.quota and amount > meter.quota_free():
+        what = f"this key's quota of ${format_usd(meter.quota)} for {meter.model} has"
+        raise QuotaExceeded(_short(what, meter.quota_free(), amount))
+    for limit, window, spec in meter.caps:
+        if amount > meter.window_free(limit, window, now_us):
+            raise _over_window(meter, amount, limit, window, spec, now_us)
 
 
 def seconds_until(at_us: int, now_us: int) -> int:
@@ -54,15 +113,16 @@ def _short(what: str, free: int, amount: int) -> str:
 
 
 def _over_window(
-    account: KeyAccount, amount: int, limit: int, window: RollingWindow, spec: WindowSpec, now_us: int
+    meter: Meter, amount: int, limit: int, window: RollingWindow, spec: WindowSpec, now_us: int
 ) -> RateLimited:
-    free = account.window_free(limit, window, now_us)
-    message = _short(f"this key's {spec.name} limit of ${format_usd(limit)} has", free, amount)
+    free = meter.window_free(limit, window, now_us)
+    of_model = f" for {meter.model}" if meter.model else ""
+    message = _short(f"this key's {spec.name} limit of ${format_usd(limit)}{of_model} has", free, amount)
     if amount > limit:
         return RateLimited(f"{message}: more than the whole limit. Ask for fewer output tokens")
     frees_us = window.frees_us(amount - free, now_us)
     if frees_us is None:
         # Holds are in the way, and nobody knows when they resolve. Without them it would fit when this much has left:
-        spent_free = free + account.held
+        spent_free = free + meter.held + meter.others
         frees_us = now_us if amount <= spent_free else window.frees_us(amount - spent_free, now_us)
     return RateLimited(message, retry_after=seconds_until(now_us if frees_us is None else frees_us, now_us))

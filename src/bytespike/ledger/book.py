@@ -4,10 +4,10 @@ Figures are read under the `books` lock, so that no batch is committed in betwee
 process has posted and not drained is kept apart (`account.py`), so a figure that was read again replaces the old one
 and loses nothing.
 
-Windows are the one thing that is not a figure but a sum of rows. They are read when a key has a cap on them that is not
-tracked yet, which is when it is opened, or when the control plane sets the cap later; in the second case the spool is
-asked too, for what is posted and not in the rows. They are read again when the clock went back to before something that
-had left.
+Windows, and what was spent on one model, are sums (`metering.py`). They are read when a key has a cap on them that is
+not tracked yet, which is when it is opened, or when the control plane sets the cap later; in the second case the spool
+is asked too, for what is posted and not in the sums. They are read again when the clock went back to before something
+that had left, and, by a process that shares the database, whenever it borrows.
 
 Dropped are the accounts that were not asked for the longest, never one with a hold or undrained spend.
 """
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from msgspec import Struct
@@ -24,12 +24,27 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bytespike.clock import Clock
 from bytespike.errors import InternalError
-from bytespike.ledger import sql
-from bytespike.ledger.account import CappedKey, KeyAccount, Owner, Wallet, limit_of
+from bytespike.ledger import metering, sql
+from bytespike.ledger.account import (
+    LIFETIME,
+    CappedKey,
+    KeyAccount,
+    Meter,
+    Owner,
+    Slots,
+    Starts,
+    Wallet,
+    capped_models,
+    limits_of,
+)
 from bytespike.ledger.drain import Drained
 from bytespike.ledger.entries import WALLET_KIND
+from bytespike.ledger.holds import Hold
+from bytespike.ledger.leases import Borrowed
+from bytespike.ledger.lending import Ask, Facts
+from bytespike.ledger.metering import Wanted
 from bytespike.ledger.records import Receipt
-from bytespike.ledger.windows import WINDOWS, RollingWindow, WindowSpec
+from bytespike.ledger.windows import WINDOWS, RollingWindow
 from bytespike.store.engine import reading
 
 #: Open accounts, unless they are in use.
@@ -43,11 +58,11 @@ class _Read(Struct, frozen=True):
 
     balance: int | None
     spent: int
-    windows: dict[str, RollingWindow]
+    sums: metering.Sums
 
 
 class Book:
-    """`receipts_undrained`: every receipt that was posted and is not in the database."""
+    """`receipts_undrained`: every receipt that was posted and is not in the database. `holds`: every hold that is open."""
 
     def __init__(
         self,
@@ -55,20 +70,22 @@ class Book:
         clock: Clock,
         books: asyncio.Lock,
         receipts_undrained: Callable[[], Iterable[Receipt]],
+        holds: Callable[[], Iterable[Hold]],
         accounts_max: int = ACCOUNTS_MAX,
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._books = books
         self._receipts_undrained = receipts_undrained
+        self._holds = holds
         self._accounts_max = accounts_max
-        self._accounts: OrderedDict[str, KeyAccount] = OrderedDict()  # the longest unused first
-        self._wallets: dict[str, Wallet] = {}
-        self._owners: dict[str, Owner] = {}
+        self.accounts: OrderedDict[str, KeyAccount] = OrderedDict()  # the longest unused first
+        self.wallets: dict[str, Wallet] = {}
+        self.owners: dict[str, Owner] = {}
         self._latest_us = 0
 
     def __len__(self) -> int:
-        return len(self._accounts)
+        return len(self.accounts)
 
     def now_us(self) -> int:
         """The time. Every reading of a window must use this one, so that a clock that went back is noticed."""
@@ -79,7 +96,7 @@ class Book:
 
     def find(self, key: CappedKey) -> KeyAccount | None:
         """The key's account, following `key`'s caps from now on; None if it has to be read first."""
-        account = self._accounts.get(key.id)
+        account = self.accounts.get(key.id)
         if account is None:
             return None
         latest_us = self._latest_us
@@ -88,7 +105,7 @@ class Book:
             return None
         if account.record is not key and not self._follow(account, key, now_us):
             return None
-        self._accounts.move_to_end(key.id)
+        self.accounts.move_to_end(key.id)
         return account
 
     def _follow(self, account: KeyAccount, key: CappedKey, now_us: int) -> bool:
@@ -96,7 +113,7 @@ class Book:
         if account.missing_windows(key, now_us):
             return False
         if account.wallet.id != key.account_id or account.owner.id != key.user_id:
-            wallet = self._wallets.get(key.account_id)
+            wallet = self.wallets.get(key.account_id)
             if wallet is None:
                 return False
             account.move(wallet, self._owner(key.user_id))
@@ -114,114 +131,230 @@ class Book:
                 if account is not None:
                     return account
                 found = await self._read(key)
-                if found.balance is not None:
+                missing = [each for each in self._wanted(key) if each.id not in found.sums]
+                if found.balance is not None and not missing:
                     return self._attach(key, found.balance, found)
-            await self._make_wallet(key.account_id)
+            await self._make(key.account_id, missing)
         raise InternalError(f"the account {key.account_id} cannot be made")
 
     async def reload(self, kind: str, ref: str) -> None:
         """Something changed in the database: "wallet" and an account id, or "key" and a key's id. Others are no
         concern of the books. Raises what the database raises."""
         async with self._books:
-            if kind == "wallet" and (wallet := self._wallets.get(ref)) is not None:
+            if kind == "wallet" and (wallet := self.wallets.get(ref)) is not None:
                 async with reading(self._engine) as connection:
                     wallet.balance = await _balance(connection, ref) or 0
-            elif kind == "key" and (account := self._accounts.get(ref)) is not None:
+                # There may be less than was borrowed: ask again before holding against it.
+                wallet.shed(0)
+            elif kind == "key" and (account := self.accounts.get(ref)) is not None:
                 async with reading(self._engine) as connection:
                     account.spent = await _spent(connection, ref)
 
     def has_undrained(self, key_id: str) -> bool:
         """The key has an account here, with spend that is not in the database."""
-        account = self._accounts.get(key_id)
+        account = self.accounts.get(key_id)
         return account is not None and account.undrained > 0
 
     def drained(self, drained: Drained) -> None:
         """These amounts are in the database now, and no longer only here."""
         for id, amount in drained.by_wallet.items():
-            wallet = self._wallets.get(id)
+            wallet = self.wallets.get(id)
             if wallet is not None:
                 wallet.undrained -= amount
+                wallet.drained(amount)
                 wallet.balance = drained.balances.get(id, wallet.balance)
                 self._forget_idle(wallet)
         for id, amount in drained.by_key.items():
-            account = self._accounts.get(id)
+            account = self.accounts.get(id)
             if account is not None:
                 account.undrained -= amount
+                account.drained(amount)
                 account.spent = drained.spent.get(id, account.spent)
+        for (id, model), amount in drained.by_model.items():
+            account = self.accounts.get(id)
+            meter = None if account is None else account.models.get(model)
+            if meter is not None:
+                meter.undrained -= amount
+                meter.drained(amount)
+                meter.spent += amount
+
+    # --- borrowing -------------------------------------------------------------------------------------------------
+
+    def ask(self, account: KeyAccount, on_model: Meter | None) -> Ask:
+        """What one request of this account draws on."""
+        owner = account.owner
+        caps = [account.wallet.cap, owner.slots.cap]
+        if account.capped:
+            caps.append(account.cap)
+        if on_model is not None and on_model.capped:
+            caps.append(on_model.cap)
+        if account.record.rpm is not None:
+            caps.append(owner.starts.cap)
+        models = ("",) if on_model is None else ("", on_model.model)
+        wanted = tuple(each for each in self._wanted(account.record) if each.model in models)
+        return Ask(account.wallet.id, account.key_id, owner.id, wanted, tuple(caps))
+
+    def take_in(self, account: KeyAccount, on_model: Meter | None, facts: Facts) -> None:
+        """The database's figures, as they are now, into the meters. Under the lock, as all reading is."""
+        account.wallet.balance = facts.balance
+        account.spent = facts.spent
+        self._restore(account, facts.sums)
+        for meter in (account.wallet, account, on_model, account.owner.slots, account.owner.starts):
+            if meter is not None:
+                meter.others = facts.others.get(meter.cap, 0)
+
+    def borrowed(self) -> Iterator[Borrowed]:
+        """Everything of which something may be borrowed."""
+        yield from self.wallets.values()
+        for account in self.accounts.values():
+            yield from account.meters()
+        for owner in self.owners.values():
+            yield owner.slots
+            yield owner.starts
+
+    def find_borrowed(self, cap: str) -> Borrowed | None:
+        """The meter of a cap, if it is in memory."""
+        kind, _, rest = cap.partition(":")
+        match kind:
+            case "wallet":
+                return self.wallets.get(cap)
+            case "key":
+                key_id, _, model = rest.partition("/")
+                account = self.accounts.get(key_id)
+                return account if account is None or not model else account.models.get(model)
+            case "slots":
+                owner = self.owners.get(rest)
+                return None if owner is None else owner.slots
+            case _:
+                owner = self.owners.get(rest)
+                return None if owner is None else owner.starts
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
+    def _wanted(self, key: CappedKey) -> tuple[Wanted, ...]:
+        """The sums that a key's caps are compared with."""
+        wanted = [Wanted(key.id, "", span) for span in limits_of(key, "") if span != LIFETIME]
+        for model in capped_models(key):
+            wanted += [Wanted(key.id, model, span) for span in limits_of(key, model)]
+        return tuple(wanted)
+
     async def _read(self, key: CappedKey) -> _Read:
-        """What is not in memory of what the key needs."""
-        account = self._accounts.get(key.id)
-        wallet = self._wallets.get(key.account_id)
-        now_us = self.now_us()
-        specs = (
-            [spec for spec in WINDOWS if limit_of(key, spec)]
-            if account is None
-            else account.missing_windows(key, now_us)
-        )
+        """What the key needs, or what of it is not in memory."""
+        account = self.accounts.get(key.id)
+        wallet = self.wallets.get(key.account_id)
         async with reading(self._engine) as connection:
             balance = await _balance(connection, key.account_id) if wallet is None else wallet.balance
             spent = await _spent(connection, key.id) if account is None else account.spent
-            windows = {spec.name: await _window(connection, key.id, spec, now_us) for spec in specs}
-        return _Read(balance, spent, windows)
+            sums = await metering.read(connection, self._wanted(key))
+        return _Read(balance, spent, sums)
 
     def _attach(self, key: CappedKey, balance: int, found: _Read) -> KeyAccount:
         """Put what was read into the meters. Nothing is awaited from here on: what was posted while the database was
         being read is in the meters or in the spool."""
-        wallet = self._wallets.get(key.account_id)
+        wallet = self.wallets.get(key.account_id)
         if wallet is None:
-            wallet = self._wallets[key.account_id] = Wallet(key.account_id, balance)
+            wallet = self.wallets[key.account_id] = Wallet(key.account_id, balance)
         owner = self._owner(key.user_id)
-        account = self._accounts.get(key.id)
+        account = self.accounts.get(key.id)
         if account is None:
-            account = self._accounts[key.id] = KeyAccount(key, wallet, owner, found.spent)
+            account = self.accounts[key.id] = KeyAccount(key, wallet, owner, found.spent)
         elif account.wallet is not wallet or account.owner is not owner:
             account.move(wallet, owner)
-        if found.windows and account.undrained:
-            for receipt in self._receipts_undrained():
-                if receipt.key_id == key.id:
-                    for window in found.windows.values():
-                        window.add(receipt.at, receipt.credits)
-        account.windows.update(found.windows)
+        for model in capped_models(key):
+            if model not in account.models:
+                account.models[model] = self._model_meter(account, model)
+        self._restore(account, found.sums)
         account.follow(key)
-        self._accounts.move_to_end(key.id)
+        self.accounts.move_to_end(key.id)
         self._drop_unused()
         return account
 
-    async def _make_wallet(self, account_id: str) -> None:
+    def _model_meter(self, account: KeyAccount, model: str) -> Meter:
+        """A meter that begins now, with what is posted and not drained, and what is held."""
+        meter = Meter(account.key_id, model, 0)
+        if account.undrained:
+            meter.undrained = sum(
+                receipt.credits
+                for receipt in self._receipts_undrained()
+                if receipt.key_id == account.key_id and receipt.model == model
+            )
+        if account.open_holds:
+            for hold in self._holds():
+                if hold.account is account and hold.model == model:
+                    hold.draw_on(meter)
+        return meter
+
+    def _restore(self, account: KeyAccount, sums: metering.Sums) -> None:
+        """Windows and lifetimes as the database sums them, with what is posted and not drained added."""
+        now_us = self.now_us()
+        undrained: list[Receipt] | None = None
+        for meter in account.meters():
+            fresh: list[RollingWindow] = []
+            for spec in WINDOWS:
+                found = sums.get(Wanted(meter.key_id, meter.model, spec.name).id)
+                if found is not None:
+                    window = meter.windows[spec.name] = metering.window_of(spec, found, now_us)
+                    fresh.append(window)
+            if meter.model:
+                lifetime = sums.get(Wanted(meter.key_id, meter.model, LIFETIME).id)
+                if lifetime is not None:
+                    meter.spent = sum(amount for _, amount in lifetime)
+                    meter.summed = True
+            if fresh and meter.undrained:
+                if undrained is None:
+                    mine = account.key_id
+                    undrained = [each for each in self._receipts_undrained() if each.key_id == mine]
+                for receipt in undrained:
+                    if meter.model in ("", receipt.model):
+                        for window in fresh:
+                            window.add(receipt.at, receipt.credits)
+            # Caps hold on to their windows.
+            meter.caps = tuple((limit, meter.windows[spec.name], spec) for limit, _, spec in meter.caps)
+
+    async def _make(self, account_id: str, meters: Iterable[Wanted]) -> None:
+        """A wallet and meters that are missing."""
+        now_us = self._clock.now_us()
         async with self._engine.begin() as connection:
             await connection.execute(
-                sql.add_accounts_missing(
-                    self._engine.dialect, [(account_id, WALLET_KIND)], self._clock.now_us()
-                )
+                sql.add_accounts_missing(self._engine.dialect, [(account_id, WALLET_KIND)], now_us)
             )
+            await metering.begin(connection, meters, now_us)
 
     # --- dropping --------------------------------------------------------------------------------------------------
 
     def _drop_unused(self) -> None:
-        excess = len(self._accounts) - self._accounts_max
+        excess = len(self.accounts) - self._accounts_max
         if excess <= 0:
             return
         # Not the newest: somebody is about to use it.
-        oldest = islice(self._accounts.items(), min(_DROP_SCAN, len(self._accounts) - 1))
+        oldest = islice(self.accounts.items(), min(_DROP_SCAN, len(self.accounts) - 1))
         idle = [id for id, account in oldest if account.idle]
         for id in idle[:excess]:
-            account = self._accounts.pop(id)
+            account = self.accounts.pop(id)
             account.close()
             self._forget_idle(account.wallet)
-            if account.owner.idle:
-                self._owners.pop(account.owner.id, None)
+            self._forget_owner(account.owner.id)
+
+    def forget(self, meter: Borrowed) -> None:
+        """Nothing is borrowed of it any more: drop it, if it was kept for that alone."""
+        if isinstance(meter, Wallet):
+            self._forget_idle(meter)
+        elif isinstance(meter, Slots | Starts):
+            self._forget_owner(meter.user_id)
+
+    def _forget_owner(self, user_id: str) -> None:
+        owner = self.owners.get(user_id)
+        if owner is not None and owner.idle:
+            del self.owners[user_id]
 
     def _forget_idle(self, wallet: Wallet) -> None:
         if wallet.idle:
-            self._wallets.pop(wallet.id, None)
+            self.wallets.pop(wallet.id, None)
 
     def _owner(self, user_id: str) -> Owner:
-        owner = self._owners.get(user_id)
+        owner = self.owners.get(user_id)
         if owner is None:
-            owner = self._owners[user_id] = Owner(user_id)
+            owner = self.owners[user_id] = Owner(user_id)
         return owner
 
 
@@ -231,10 +364,3 @@ async def _balance(connection: AsyncConnection, account_id: str) -> int | None:
 
 async def _spent(connection: AsyncConnection, key_id: str) -> int:
     return (await connection.execute(sql.SPENT, {"id": key_id})).scalar() or 0
-
-
-async def _window(connection: AsyncConnection, key_id: str, spec: WindowSpec, now_us: int) -> RollingWindow:
-    window = RollingWindow(spec.span_us, spec.bucket_us)
-    wanted = {"id": key_id, "since": window.since_us(now_us), "bucket_us": spec.bucket_us}
-    window.restore((index, amount) for index, amount in await connection.execute(sql.WINDOW_SUMS, wanted))
-    return window

@@ -4,6 +4,8 @@
     receipts     each usage row has one transfer of the same credits from the same wallet to revenue, and each usage
                  transfer has its row
     keys         a key's lifetime spend is the sum of its usage
+    meters       so is each sum that a cap is compared with
+    leases       no more is lent of a wallet than it has, and to somebody who is there
     wallets      none is below zero by more than its receipts were under-estimated
     hashes       each transfer still has the inputs that it was made with
     attempts     each is of a request that was billed, or of one that failed; no cost is negative
@@ -69,19 +71,25 @@ class Report(Struct, frozen=True):
         return all(finding.severity != "error" for finding in self.findings)
 
 
-async def examine(engine: AsyncEngine, spool_dir: Path | None = None) -> Report:
+async def examine(engine: AsyncEngine, *spool_dirs: Path) -> Report:
     """Check everything. Raises what the database raises, and OSError for a spool that cannot be read."""
     async with reading(engine) as connection:
         if connection.dialect.name == "postgresql":
             await connection.execution_options(isolation_level="REPEATABLE READ")
         findings = await _integers(connection)
         if not findings:  # else no sum means anything
-            for check in (_balances, _receipts, _keys, _wallets, _hashes, _attempts):
+            for check in (_balances, _receipts, _keys, _meters, _leases, _wallets, _hashes, _attempts):
                 findings += await check(connection)
-        spool_findings, records, undrained, quarantined = await _spool(connection, spool_dir)
+        records = undrained = quarantined = 0
+        for each in spool_dirs:
+            found = await _spool(connection, each)
+            findings += found.findings
+            records += found.records
+            undrained += found.undrained
+            quarantined += found.quarantined
         counts = [(await connection.execute(query)).scalar_one() for query in sql.COUNTS]
     return Report(
-        tuple(findings + spool_findings),
+        tuple(findings),
         accounts=counts[0],
         transfers=counts[1],
         usage_rows=counts[2],
@@ -247,10 +255,58 @@ async def _integers(connection: AsyncConnection) -> list[Finding]:
     return findings
 
 
-async def _spool(connection: AsyncConnection, spool_dir: Path | None) -> tuple[list[Finding], int, int, int]:
-    """Findings, records in the spool, those that the database has not, and things in the quarantine."""
-    if spool_dir is None:
-        return [], 0, 0, 0
+async def _meters(connection: AsyncConnection) -> list[Finding]:
+    return [
+        Finding(
+            "error",
+            "meters",
+            id,
+            f"the sum that a cap is compared with is ${format_usd(summed)}, the receipts add up to ${format_usd(used)}",
+            expected=used,
+            found=summed,
+        )
+        for id, summed, used in (await connection.execute(sql.wrong_meters(FINDINGS_MAX)))
+    ]
+
+
+async def _leases(connection: AsyncConnection) -> list[Finding]:
+    findings = [
+        Finding(
+            "warning",  # receipts over their holds, and debits, do that for a moment
+            "leases",
+            cap,
+            f"${format_usd(lent)} is lent of a wallet that has ${format_usd(balance)}",
+            expected=balance,
+            found=lent,
+        )
+        for cap, lent, balance in (await connection.execute(sql.lent_beyond_balance(FINDINGS_MAX)))
+    ]
+    findings += [
+        Finding("error", "leases", cap, f"a lease of a borrower that is gone ({borrower})")
+        for cap, borrower in (await connection.execute(sql.leases_of_nobody(FINDINGS_MAX)))
+    ]
+    findings += [
+        Finding(
+            "warning",
+            "leases",
+            id,
+            f"not heard of for long; what it had borrowed counts as spent until its spool, {spool} on {host}, is drained",
+        )
+        for id, host, spool in (await connection.execute(sql.BORROWERS_OVERDUE.limit(FINDINGS_MAX)))
+    ]
+    return findings
+
+
+class _Spooled(Struct, frozen=True):
+    """`records` in a spool, and those that the database has not; things in its quarantine."""
+
+    findings: list[Finding]
+    records: int
+    undrained: int
+    quarantined: int
+
+
+async def _spool(connection: AsyncConnection, spool_dir: Path) -> _Spooled:
     findings: list[Finding] = []
     records = undrained = 0
     for segment in found_segments(spool_dir):
@@ -277,7 +333,7 @@ async def _spool(connection: AsyncConnection, spool_dir: Path | None) -> tuple[l
             f"{undrained} receipts wait to be drained: the gateway does it while it runs, and when it starts"
         )
         findings.append(Finding("warning", "spool", str(spool_dir), message, found=undrained))
-    return findings, records, undrained, len(kept)
+    return _Spooled(findings, records, undrained, len(kept))
 
 
 def _billed(frame: Frame) -> list[str]:

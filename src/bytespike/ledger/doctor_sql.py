@@ -19,7 +19,17 @@ from sqlalchemy import (
 )
 
 from bytespike.ledger.entries import REVENUE
-from bytespike.store.tables import accounts, attempts, keys, transfers, usage
+from bytespike.store.tables import (
+    accounts,
+    attempts,
+    borrowers,
+    keys,
+    leases,
+    meter_sums,
+    meters,
+    transfers,
+    usage,
+)
 
 
 def _sum(column: ColumnElement[int]) -> ColumnElement[int]:
@@ -140,6 +150,57 @@ def wrong_spent(limit: int) -> Select[str, int, int]:
     )
 
 
+def wrong_meters(limit: int) -> Select[str, int, int]:
+    """(meter, what it sums up, the sum of the receipts) where they differ: of all time, or since its oldest bucket."""
+    oldest = (
+        select(func.min(meter_sums.c.bucket)).where(meter_sums.c.meter_id == meters.c.id).scalar_subquery()
+    )
+    summed = select(_sum(meter_sums.c.amount)).where(meter_sums.c.meter_id == meters.c.id).scalar_subquery()
+    used = (
+        select(_sum(usage.c.credits))
+        .where(
+            usage.c.key_id == meters.c.key_id,
+            or_(meters.c.model == "", usage.c.model == meters.c.model),
+            # One that has no bucket has no receipt either, as far back as it goes.
+            usage.c.at >= func.coalesce(oldest, 0) * meters.c.bucket_us,
+        )
+        .scalar_subquery()
+    )
+    has_any = exists().where(meter_sums.c.meter_id == meters.c.id)
+    return select(meters.c.id, summed, used).where(has_any, summed != used).order_by(meters.c.id).limit(limit)
+
+
+def lent_beyond_balance(limit: int) -> Select[str, int, int]:
+    """(wallet, what is lent of it, its balance)"""
+    lent = select(leases.c.cap, _sum(leases.c.amount).label("lent")).group_by(leases.c.cap).subquery()
+    return (
+        select(lent.c.cap, cast(lent.c.lent, BigInteger), accounts.c.balance)
+        .select_from(lent.join(accounts, accounts.c.id == lent.c.cap))
+        .where(lent.c.lent > accounts.c.balance, lent.c.lent > 0)
+        .order_by(lent.c.cap)
+        .limit(limit)
+    )
+
+
+def leases_of_nobody(limit: int) -> Select[str, str]:
+    """(cap, borrower)"""
+    there = exists().where(borrowers.c.id == leases.c.borrower)
+    return (
+        select(leases.c.cap, leases.c.borrower)
+        .where(leases.c.until.is_(None), ~there)
+        .order_by(leases.c.cap)
+        .limit(limit)
+    )
+
+
+#: (borrower, host, spool) of those that others have given up on.
+BORROWERS_OVERDUE = (
+    select(borrowers.c.id, borrowers.c.host, borrowers.c.spool)
+    .where(borrowers.c.expires_at == 0)
+    .order_by(borrowers.c.id)
+)
+
+
 def wallets_below_zero(limit: int) -> Select[str, int, int]:
     """(wallet, balance, by how much its receipts went over their holds)"""
     over = case((usage.c.credits > usage.c.held, usage.c.credits - usage.c.held), else_=0)
@@ -206,6 +267,8 @@ _MONEY: tuple[Column[int], ...] = (
     keys.c.limit_1d,
     keys.c.limit_7d,
     attempts.c.cost,
+    meter_sums.c.amount,
+    leases.c.amount,
 )
 
 #: SQLite: (column, how many rows hold something else than an integer in it).

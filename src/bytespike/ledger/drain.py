@@ -1,7 +1,7 @@
 """From the spool into the database: every settlement once, however often it is tried.
 
 One batch is one transaction: a usage row and a transfer for each receipt, the wallets debited, revenue credited, the
-keys' lifetime spend raised, the attempts kept. All of it happens or none.
+keys' lifetime spend and meters raised, the leases that covered it lowered, the attempts kept. All of it happens or none.
 
 Once. A transfer's idempotency key is its request's, and unique. Records that may have been drained before (found in the
 spool at start, or part of a batch whose commit was never confirmed) are looked up first, and what the books have
@@ -30,7 +30,7 @@ import structlog
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from bytespike.ledger import sql
+from bytespike.ledger import lending, metering, sql
 from bytespike.ledger.entries import REVENUE
 from bytespike.ledger.frames import Frame, UnreadableRecord, decode_payload
 from bytespike.ledger.records import Receipt
@@ -79,11 +79,12 @@ def reason_of(error: Exception) -> str:
 
 
 class Drained(NamedTuple):
-    """What became durable. Micro-dollars: `by_wallet` and `by_key` were posted by these records; `balances` and `spent`
-    are what the database has now, for those of them that it knows."""
+    """What became durable. Micro-dollars: `by_wallet`, `by_key` and `by_model` (a key and a model) were posted by these
+    records; `balances` and `spent` are what the database has now, for those of them that it knows."""
 
     by_wallet: Mapping[str, int]
     by_key: Mapping[str, int]
+    by_model: Mapping[tuple[str, str], int]
     balances: Mapping[str, int]
     spent: Mapping[str, int]
 
@@ -93,6 +94,7 @@ class _Sums(NamedTuple):
 
     by_wallet: dict[str, int]
     by_key: dict[str, int]
+    by_model: dict[tuple[str, str], int]
     total: int
 
 
@@ -106,7 +108,9 @@ class _Batch(NamedTuple):
 
 
 class Drain:
-    """One spool into one database. It keeps a connection of its own, so that its statements stay prepared there."""
+    """One spool into one database. It keeps a connection of its own, so that its statements stay prepared there.
+
+    `borrower`: whose leases covered what is drained, and are less by it; None where no lease says anything of it."""
 
     def __init__(
         self, engine: AsyncEngine, spool: Spool, books: asyncio.Lock, drained: Callable[[Drained], None]
@@ -118,6 +122,7 @@ class Drain:
         self._one_batch = asyncio.Lock()
         self._many = sql.ManyRows(engine.dialect)
         self._connection: AsyncConnection | None = None
+        self.borrower: str | None = None
         self._look_until = Position(0, 0)
         self._committing = False
         self.set_aside = 0
@@ -183,7 +188,7 @@ class Drain:
         if not isinstance(error, UnreadableRecord):
             receipt = decode_payload(payload).receipt
             posted = _sums_of(() if receipt is None else (receipt,))
-            self._drained(Drained(posted.by_wallet, posted.by_key, {}, {}))
+            self._drained(Drained(posted.by_wallet, posted.by_key, posted.by_model, {}, {}))
         self._spool.release(one)
 
     async def _transact(self, unread: Unread, look: bool) -> None:
@@ -202,6 +207,11 @@ class Drain:
                     moved = _sums_of(fresh.receipts)
                 balances = await self._move_money(connection, posted, moved)
                 spent = await self._raise_spent(connection, posted, moved)
+                await self._add_to_meters(connection, fresh.receipts, moved)
+                if self.borrower is not None:
+                    await lending.drained(
+                        connection, self.borrower, moved.by_wallet, moved.by_key, moved.by_model
+                    )
                 await self._many.write(connection, "add_usage", fresh.usage)
                 await self._many.write(connection, "add_transfers", fresh.transfers)
                 await self._many.write(connection, "add_attempts", batch.attempts)
@@ -211,7 +221,7 @@ class Drain:
             self._committing = True
             await transaction.commit()
             self._committing = False
-            self._drained(Drained(posted.by_wallet, posted.by_key, balances, spent))
+            self._drained(Drained(posted.by_wallet, posted.by_key, posted.by_model, balances, spent))
             self._spool.release(unread)
 
     async def _move_money(self, connection: AsyncConnection, posted: _Sums, moved: _Sums) -> dict[str, int]:
@@ -238,6 +248,17 @@ class Drain:
         spent = {id: amount for id, amount in found}
         await self._change(connection, "add_to_spent", moved.by_key)
         return {id: amount + moved.by_key.get(id, 0) for id, amount in spent.items()}
+
+    async def _add_to_meters(
+        self, connection: AsyncConnection, receipts: Sequence[Receipt], moved: _Sums
+    ) -> None:
+        """Add to the sums that caps are compared with. The keys are locked."""
+        if not moved.by_key:
+            return
+        found = await connection.execute(sql.METERS_OF, {"ids": [*moved.by_key]})
+        rows = metering.additions(receipts, [metering.Known(*row) for row in found])
+        if rows:
+            await self._many.write(connection, "add_to_sums", rows)
 
     async def _change(self, connection: AsyncConnection, name: sql.Name, changes: Mapping[str, int]) -> None:
         pairs = [(id, change) for id, change in changes.items() if change]
@@ -285,10 +306,13 @@ async def _not_known(connection: AsyncConnection, batch: _Batch) -> _Batch:
 def _sums_of(receipts: Iterable[Receipt]) -> _Sums:
     by_wallet: dict[str, int] = {}
     by_key: dict[str, int] = {}
+    by_model: dict[tuple[str, str], int] = {}
     total = 0
     for receipt in receipts:
         credits = receipt.credits
         by_wallet[receipt.account_id] = by_wallet.get(receipt.account_id, 0) + credits
         by_key[receipt.key_id] = by_key.get(receipt.key_id, 0) + credits
+        on_model = (receipt.key_id, receipt.model)
+        by_model[on_model] = by_model.get(on_model, 0) + credits
         total += credits
-    return _Sums(by_wallet, by_key, total)
+    return _Sums(by_wallet, by_key, by_model, total)

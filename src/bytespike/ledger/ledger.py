@@ -5,18 +5,23 @@ when something was delivered, voided when not. Both are plain functions on meter
 awaited, so nothing happens in between, and no cap can be passed by requests that run at once.
 
     limit - posted - held    is what every check compares with: the wallet, the key's lifetime quota, each of its
-                             windows; besides, requests in flight and per minute of the user who owns the key
+                             windows, those of its caps on the request's model; besides, requests in flight and per
+                             minute of the user who owns the key
 
 Posting bills exactly what was delivered. Where that is more than was held, a cap is passed by the difference, which is
-why holds are worst cases; where it is less, the rest is free again at once.
+why holds are worst cases; where it is less, the rest is free again at once. A stream that produces more than was held
+for it asks for more as it goes (`extend`), and ends where there is no more.
+
+Where several processes spend, each holds against what it has borrowed (`leases.py`), and `acquire` borrows more first
+where that is too little. A process alone holds against everything.
 
 A posted receipt is in the spool when `post` returns (`spool.py`): the caller hands the last byte to the client after
 that, so what a client has received whole is never lost. A task drains the spool into the database (`drain.py`), another
-keeps house: forces the spool to disk, voids holds whose request is gone, deletes what is drained.
+keeps house: forces the spool to disk, takes back holds whose request is gone, deletes what is drained; a third one
+shares with the other processes (`sharing.py`).
 
-One process per database spends money here. Others may top up wallets and change keys at any time: `reload` and changed
-key records tell. A wallet that is debited by an operator while holds are open on it may end below zero by what those
-holds post.
+Others may top up wallets and change keys at any time: `reload` and changed key records tell. A wallet that is debited by
+an operator while holds are open on it may end below zero by what those holds post.
 """
 
 from __future__ import annotations
@@ -29,18 +34,22 @@ from msgspec import Struct, structs
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bytespike.clock import Clock
-from bytespike.errors import InternalError
+from bytespike.errors import ConcurrencyLimited, InternalError
 from bytespike.ledger import sql
-from bytespike.ledger.account import CappedKey, KeyAccount
-from bytespike.ledger.admission import admit
+from bytespike.ledger.account import CappedKey, KeyAccount, Meter
+from bytespike.ledger.admission import admit, covered, fits, money_covered
 from bytespike.ledger.book import ACCOUNTS_MAX, Book
-from bytespike.ledger.drain import BATCH_RECORDS, Drain, Drained, reason_of
+from bytespike.ledger.drain import Drain, Drained, reason_of
 from bytespike.ledger.entries import SYSTEM_ACCOUNTS
 from bytespike.ledger.frames import UnreadableRecord, decode_payload
-from bytespike.ledger.holds import Hold, HoldResolved
+from bytespike.ledger.holds import Hold, HoldResolved, HoldState
+from bytespike.ledger.leases import NEVER_LOW
 from bytespike.ledger.records import Attempt, Receipt, Settled
-from bytespike.ledger.spool import Spool, sync_files
+from bytespike.ledger.sharing import TERM_S, Sharing
+from bytespike.ledger.spool import Spool, SpoolLocked
 from bytespike.ledger.standing import Standing, WindowStanding, standing_of
+from bytespike.ledger.upkeep import Upkeep
+from bytespike.ledger.waiting import Waiting
 
 __all__ = [
     "Hold",
@@ -48,6 +57,7 @@ __all__ = [
     "KeyAccount",
     "Ledger",
     "LedgerStats",
+    "NotBorrowed",
     "Standing",
     "WindowStanding",
 ]
@@ -57,13 +67,11 @@ log = structlog.get_logger("bytespike.ledger")
 HOLD_AGE_MAX_S = 3600
 DRAIN_INTERVAL_MS = 200
 SYNC_INTERVAL_MS = 100
-#: After a failed batch: the first wait, and the longest.
-BACKOFF_MS_MIN = 100
-BACKOFF_MS_MAX = 5_000
 #: How long `stop` goes on draining. What is left then is drained at the next start.
 STOP_S_MAX = 15
-#: Of many failures in a row, which one is logged again.
-_LOG_EVERY = 20
+#: How long a start waits for a process that drains our spool, in all: so often so long.
+ADOPTION_POLLS_MAX = 600
+ADOPTION_POLL_S = 0.05
 #: To this a caller's model name is cut when its receipt would be too large to keep.
 _NAME_CHARS = 200
 _NS_PER_MS = 1_000_000
@@ -71,9 +79,14 @@ _NS_PER_US = 1_000
 _NS_PER_S = 1_000_000_000
 
 
+class NotBorrowed(RuntimeError):
+    """This process has not borrowed enough for it. There may be more."""
+
+
 class LedgerStats(Struct, frozen=True):
     """`held` micro-dollars in open holds. `spool_*`: not drained yet; `unwritten` of them wait in memory for the disk.
-    `drain_lag_ms`: age of the oldest record that is not drained, at most. The rest are counts since the start."""
+    `drain_lag_ms`: age of the oldest record that is not drained, at most. `alone`: 1 where no other process
+    spends from this database. The rest are counts since the start."""
 
     accounts: int
     open_holds: int
@@ -88,6 +101,8 @@ class LedgerStats(Struct, frozen=True):
     drained: int
     set_aside: int
     drain_failures: int
+    alone: int
+    borrowings: int
 
 
 class Ledger:
@@ -103,33 +118,42 @@ class Ledger:
         accounts_max: int = ACCOUNTS_MAX,
         drain_interval_ms: int = DRAIN_INTERVAL_MS,
         sync_interval_ms: int = SYNC_INTERVAL_MS,
+        lease_term_s: int = TERM_S,
     ) -> None:
         self._engine = engine
         self._spool = spool
         self._clock = clock
         self._hold_age_ns_max = hold_age_s_max * _NS_PER_S
-        self._drain_interval_ms = drain_interval_ms
-        self._sync_interval_ms = max(1, sync_interval_ms)
         books = asyncio.Lock()
-        self._book = Book(engine, clock, books, self._receipts_undrained, accounts_max)
+        self._book = Book(
+            engine, clock, books, self._receipts_undrained, lambda: self._holds.values(), accounts_max
+        )
         self._drain = Drain(engine, spool, books, self._on_drained)
+        self._sharing = Sharing(engine, clock, books, self._book, self._drain, lease_term_s)
+        self._waiting = Waiting(self._sharing, clock)
+        self._upkeep = Upkeep(
+            engine,
+            spool,
+            clock,
+            self._drain,
+            self._sharing,
+            self.expire,
+            drain_interval_ms=drain_interval_ms,
+            sync_interval_ms=sync_interval_ms,
+        )
         self._holds: dict[str, Hold] = {}  # the oldest first
         self._serving = False
-        self._stopping = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._syncing: asyncio.Future[None] | None = None
         self._held = 0
-        self._posted = self._voided = self._expired = self._drained = self._failures = 0
-        self._drained_through_ns = clock.monotonic_ns()
+        self._posted = self._voided = self._expired = 0
 
     # --- life ------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Bring everything that the spool holds into the database, then begin to serve.
+        """Bring everything that the spool holds into the database, join those who spend there, then begin to serve.
 
         Raises: SpoolLocked (another gateway owns it), OSError, and what the database raises.
         """
-        self._spool.open()
+        await self._open_spool()
         try:
             self._drain.look_until(self._spool.tail)
             async with self._engine.begin() as connection:
@@ -137,31 +161,46 @@ class Ledger:
                     sql.add_accounts_missing(self._engine.dialect, SYSTEM_ACCOUNTS, self._clock.now_us())
                 )
             recovered = await self.flush()
+            await self._sharing.join(self._spool.id, str(self._spool.directory))
         except BaseException:
+            self._sharing.wake.close()
             await self._drain.close()
             self._spool.close()
             raise
         if recovered:
             log.info("ledger.recovered", records=recovered)
         self._serving = True
-        self._tasks = [asyncio.create_task(self._drain_forever()), asyncio.create_task(self._keep_house())]
+        self._upkeep.start()
+
+    async def _open_spool(self) -> None:
+        """Another process may be draining it just now, for its last owner: that does not take long."""
+        for _ in range(ADOPTION_POLLS_MAX):
+            try:
+                self._spool.open()
+                return
+            except SpoolLocked as locked:
+                if not locked.adopted:
+                    raise
+            await asyncio.sleep(ADOPTION_POLL_S)
+        self._spool.open()
 
     async def stop(self) -> None:
-        """Drain what is left, as far as the database takes it in `STOP_S_MAX` seconds, and close the spool."""
-        if self._stopping.is_set():
+        """Drain what is left, as far as the database takes it in `STOP_S_MAX` seconds, give back what is borrowed, and
+        close the spool."""
+        if self._upkeep.stopping:
             return
-        self._stopping.set()
+        self._upkeep.tell_to_stop()
         try:
             async with asyncio.timeout(STOP_S_MAX):
-                await asyncio.gather(*self._tasks)
+                await asyncio.gather(*self._upkeep.tasks)
                 self._spool.retry()
                 await self.flush()
+                await self._sharing.leave(drained=self._spool.depth == 0)
         except Exception as error:  # whatever is wrong: the spool keeps it for the next start
             log.error("ledger.stopped_undrained", records=self._spool.depth, error=reason_of(error))
+        self._sharing.wake.close()
         await self._drain.close()
-        if self._syncing is not None:
-            await self._syncing
-        await asyncio.to_thread(sync_files, self._spool.unsynced())
+        await self._upkeep.sync()
         self._spool.close()
 
     async def flush(self) -> int:
@@ -169,7 +208,7 @@ class Ledger:
         total = 0
         while count := await self._drain.once():
             total += count
-        self._drained_through_ns = self._clock.monotonic_ns()
+        self._upkeep.drained_through_ns = self._clock.monotonic_ns()
         return total
 
     # --- accounts --------------------------------------------------------------------------------------------------
@@ -196,11 +235,12 @@ class Ledger:
 
     # --- holds -----------------------------------------------------------------------------------------------------
 
-    def hold(self, account: KeyAccount, request_id: str, amount: int) -> Hold:
-        """Set `amount` micro-dollars aside and take a concurrency slot; all or nothing.
+    def hold(self, account: KeyAccount, request_id: str, amount: int, model: str = "") -> Hold:
+        """Set `amount` micro-dollars aside for a request of `model` (a slug) and take a concurrency slot; all or nothing.
 
-        Raises: InsufficientBalance, QuotaExceeded, RateLimited, ConcurrencyLimited; InternalError: the spool cannot
-        take more, or the account was dropped from memory; ValueError: not an amount, or the id has a hold already.
+        Raises: InsufficientBalance, QuotaExceeded, RateLimited, ConcurrencyLimited; NotBorrowed: more must be borrowed
+        first, which `acquire` does; InternalError: the spool cannot take more, or the account was dropped from memory;
+        ValueError: not an amount, or the id has a hold already.
         """
         if type(amount) is not int or amount < 0:
             raise ValueError(f"{amount!r} is not an amount to hold")
@@ -214,19 +254,106 @@ class Ledger:
             raise InternalError("the key's account was closed in the meantime; try again")
         monotonic_ns = self._clock.monotonic_ns()
         monotonic_us = monotonic_ns // _NS_PER_US
-        admit(account, amount, self._book.now_us(), monotonic_us)
+        on_model = account.models.get(model) if account.models else None
+        if monotonic_ns > self._sharing.valid_until_ns:
+            raise InternalError("the gateway has lost touch with its database; try again later")
+        if self._sharing.alone:
+            admit(account, on_model, amount, self._book.now_us(), monotonic_us)
+        elif not covered(account, on_model, amount, monotonic_us):
+            if monotonic_ns < account.refused_until_ns:
+                admit(account, on_model, amount, self._book.now_us(), monotonic_us)
+            raise NotBorrowed("more has to be borrowed first")
         if account.record.rpm is not None:
-            account.owner.recent.add(monotonic_us, 1)
-        hold = self._holds[request_id] = Hold(account, request_id, amount, monotonic_ns)
+            account.owner.starts.recent.add(monotonic_us, 1)
+        hold = self._holds[request_id] = Hold(account, request_id, amount, monotonic_ns, model)
         self._held += amount
+        if not self._sharing.alone:
+            self._note_low(account, on_model)
         return hold
 
+    async def acquire(self, account: KeyAccount, request_id: str, amount: int, model: str = "") -> Hold:
+        """`hold`, and what has to be borrowed for it is borrowed first: in the common case nothing, without waiting.
+        Raises what `hold` raises, but for NotBorrowed."""
+        try:
+            return self.hold(account, request_id, amount, model)
+        except NotBorrowed:
+            pass
+
+        def attempt() -> Hold | None:
+            try:
+                return self.hold(account, request_id, amount, model)
+            except NotBorrowed:
+                return None
+
+        hold = await self._waiting.borrow_for(account, model, amount, 1, attempt)
+        if hold is not None:
+            return hold
+        monotonic_us = self._clock.monotonic_ns() // _NS_PER_US
+        admit(account, account.models.get(model), amount, self._book.now_us(), monotonic_us)
+        # By the figures it fits, and yet others were quicker each time.
+        raise ConcurrencyLimited(
+            "too many requests draw on what is left of a limit; try again", retry_after=1
+        )
+
+    def _note_low(self, account: KeyAccount, on_model: Meter | None) -> None:
+        """After a hold: remember what is in use, and have more borrowed before what there is runs out."""
+        wallet = account.wallet
+        owner = account.owner
+        wallet.busy = account.busy = owner.slots.busy = owner.starts.busy = True
+        low = wallet.granted - wallet.undrained - wallet.held < wallet.low
+        if low:
+            wallet.low = NEVER_LOW
+        for meter in (account, on_model):
+            if meter is not None and meter.granted - meter.undrained - meter.held < meter.low:
+                meter.busy = low = True
+                meter.low = NEVER_LOW
+        if low:
+            self._upkeep.note_low(account, on_model)
+
+    def extend(self, hold: Hold, credits: int) -> bool:
+        """Set `credits` micro-dollars more aside for a request that is being answered; False if there is not so much,
+        or not borrowed. Its hold does not expire meanwhile.
+
+        Raises: HoldResolved; ValueError: not an amount.
+        """
+        if type(credits) is not int or credits < 0:
+            raise ValueError(f"{credits!r} is not an amount to hold")
+        hold.check_unresolved()
+        hold.keep()
+        if hold.state != "open" or hold.wallet is not hold.account.wallet:
+            return False
+        account = hold.account
+        if self._sharing.alone:
+            if not fits(account, hold.on_model, credits, self._book.now_us()):
+                return False
+        elif not money_covered(account, hold.on_model, credits):
+            return False
+        hold.grow(credits)
+        self._held += credits
+        return True
+
+    async def extend_borrowing(self, hold: Hold, credits: int) -> bool:
+        """`extend`; where what is borrowed is too little, more is borrowed first. False: there is no more, or the
+        database cannot be asked. Raises what `extend` raises."""
+        if self.extend(hold, credits):
+            return True
+        if self._sharing.alone or hold.state != "open":
+            return False
+        try:
+            found = await self._waiting.borrow_for(
+                hold.account, hold.model, credits, 0, lambda: self.extend(hold, credits) or None
+            )
+        except InternalError:
+            return False
+        return found is not None
+
     def post(self, hold: Hold, receipt: Receipt, attempts: tuple[Attempt, ...]) -> None:
-        """Resolve the hold with what was delivered. On return the receipt is durable (`Spool.append`).
+        """Resolve the hold with what was delivered, also where it has expired meanwhile. On return the receipt is
+        durable (`Spool.append`).
 
         Raises, and has changed nothing: HoldResolved; ValueError: the receipt is not this hold's, or is no receipt.
         """
-        hold.check_open()
+        hold.check_unresolved()
         account = hold.account
         credits = receipt.credits
         if type(credits) is not int or credits < 0 or type(receipt.held) is not int:
@@ -234,22 +361,20 @@ class Ledger:
         if (
             receipt.request_id != hold.request_id
             or receipt.account_id != hold.wallet.id
-            or receipt.key_id != account.record.id
+            or receipt.key_id != account.key_id
         ):
             raise ValueError(f"the receipt of {receipt.request_id} is not for the hold of {hold.request_id}")
         self._append(receipt, attempts)
-        self._resolved(hold)
-        hold.resolve("posted")
+        self._resolve(hold, "posted")
         hold.wallet.undrained += credits
-        account.undrained += credits
-        for window in account.windows.values():
-            window.add(receipt.at, credits)
+        account.posted(receipt.at, credits)
+        if account.models and (meter := account.models.get(receipt.model)) is not None:
+            meter.posted(receipt.at, credits)
         self._posted += 1
 
     def void(self, hold: Hold, attempts: tuple[Attempt, ...] = ()) -> None:
         """Resolve the hold with nothing owed. The attempts are kept. Raises, and has changed nothing: HoldResolved."""
-        hold.resolve("voided")
-        self._resolved(hold)
+        self._resolve(hold, "voided")
         self._voided += 1
         if attempts:
             try:
@@ -258,19 +383,27 @@ class Ledger:
                 log.error("ledger.attempts_lost", request_id=hold.request_id, error=str(error)[:200])
 
     def expire(self) -> int:
-        """Void the holds that are older than the maximum: their requests are gone. Gives how many."""
-        oldest_ns = self._clock.monotonic_ns() - self._hold_age_ns_max
-        gone: list[Hold] = []
+        """Take back the holds that are older than the maximum and of which nobody said since that they live: their
+        requests are gone. Gives how many."""
+        now_ns = self._clock.monotonic_ns()
+        oldest_ns = now_ns - self._hold_age_ns_max
+        old: list[Hold] = []
         for hold in self._holds.values():
             if hold.since_ns > oldest_ns:
                 break
-            gone.append(hold)
-        for hold in gone:
-            hold.resolve("expired")
-            self._resolved(hold)
+            old.append(hold)
+        gone = 0
+        for hold in old:
+            if hold.lives:
+                hold.lives = False
+                hold.since_ns = now_ns
+                self._holds[hold.request_id] = self._holds.pop(hold.request_id)  # now the youngest
+                continue
+            self._resolve(hold, "expired")
+            gone += 1
             log.warning("ledger.hold_expired", request_id=hold.request_id, held=hold.amount)
-        self._expired += len(gone)
-        return len(gone)
+        self._expired += gone
+        return gone
 
     @property
     def available(self) -> bool:
@@ -280,7 +413,7 @@ class Ledger:
     def stats(self) -> LedgerStats:
         """What is going on, for metrics and for tests that look for leaks."""
         depth = self._spool.depth
-        lag_ns = self._clock.monotonic_ns() - self._drained_through_ns if depth else 0
+        lag_ns = self._clock.monotonic_ns() - self._upkeep.drained_through_ns if depth else 0
         return LedgerStats(
             accounts=len(self._book),
             open_holds=len(self._holds),
@@ -292,16 +425,19 @@ class Ledger:
             posted=self._posted,
             voided=self._voided,
             expired=self._expired,
-            drained=self._drained,
+            drained=self._upkeep.drained,
             set_aside=self._drain.set_aside,
-            drain_failures=self._failures,
+            drain_failures=self._upkeep.failures,
+            alone=int(self._sharing.alone),
+            borrowings=self._sharing.borrowings,
         )
 
     # --- within ----------------------------------------------------------------------------------------------------
 
-    def _resolved(self, hold: Hold) -> None:
-        del self._holds[hold.request_id]
-        self._held -= hold.amount
+    def _resolve(self, hold: Hold, state: HoldState) -> None:
+        if hold.resolve(state):
+            del self._holds[hold.request_id]
+            self._held -= hold.amount
 
     def _append(self, receipt: Receipt, attempts: tuple[Attempt, ...]) -> None:
         try:
@@ -326,54 +462,3 @@ class Ledger:
         # What an earlier process left behind is in no meter of this one.
         if self._serving:
             self._book.drained(drained)
-
-    # --- tasks -----------------------------------------------------------------------------------------------------
-
-    async def _drain_forever(self) -> None:
-        """Drain every so often; while the database is gone, try less and less often, for ever."""
-        wait_ms = self._drain_interval_ms
-        failures = 0
-        while not await self._stopped_within(wait_ms):
-            began_ns = self._clock.monotonic_ns()
-            try:
-                while (count := await self._drain.once()) == BATCH_RECORDS:
-                    self._drained += count
-                self._drained += count
-            except Exception as error:  # the task's boundary: nothing may end it
-                if failures % _LOG_EVERY == 0:
-                    log.error("ledger.drain_failed", records=self._spool.depth, error=reason_of(error))
-                failures += 1
-                self._failures += 1
-                wait_ms = min(BACKOFF_MS_MAX, BACKOFF_MS_MIN << min(failures - 1, 10))
-            else:
-                if failures:
-                    log.warning("ledger.drains_again", records=self._spool.depth)
-                failures = 0
-                wait_ms = self._drain_interval_ms
-                self._drained_through_ns = began_ns
-
-    async def _keep_house(self) -> None:
-        while not await self._stopped_within(self._sync_interval_ms):
-            try:
-                self.expire()
-                self._spool.retry()
-                self._spool.tidy()
-                self._sync()
-            except OSError as error:  # the disk's trouble; the next round tries again
-                log.error("ledger.upkeep_failed", error=reason_of(error))
-
-    def _sync(self) -> None:
-        """Have a thread force to disk what was written. One at a time: a slow disk must not use up the threads."""
-        if self._syncing is not None and not self._syncing.done():
-            return
-        fds = self._spool.unsynced()
-        if fds:
-            self._syncing = asyncio.get_running_loop().run_in_executor(None, sync_files, fds)
-
-    async def _stopped_within(self, wait_ms: int) -> bool:
-        try:
-            async with asyncio.timeout(wait_ms / 1000):
-                await self._stopping.wait()
-        except TimeoutError:
-            return False
-        return True

@@ -18,6 +18,7 @@ further record and by `retry`. A crash in that state loses those records, so it 
 `available` is false, and the ledger takes no more holds.
 
 One process. A lock on a file in the directory keeps a second gateway out. The kernel gives it back when its owner dies.
+A spool has an id for as long as its directory exists: by it its owner is known to others.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from typing import NamedTuple
 
 import structlog
 
+from bytespike import ids
 from bytespike.ledger.frames import HEADER_BYTES, Frame, encode_frame, scan
 from bytespike.ledger.records import Settled
 from bytespike.ledger.segments import (
@@ -51,12 +53,19 @@ BACKLOG_MAX = 10_000
 DRAINED_KEPT_NS = 60 * 1_000_000_000
 
 _LOCK = "lock"
+_ID = "id"
+#: Written into the lock's file by a process that only empties the spool, and will soon let go of it.
+_ADOPTING = b"adopted by "
 _FILE_MODE = 0o600
 _DIRECTORY_MODE = 0o700
 
 
 class SpoolLocked(RuntimeError):
-    """Another process owns this spool."""
+    """Another process owns this spool. `adopted`: it only drains it, and will soon let go."""
+
+    def __init__(self, message: str, *, adopted: bool = False) -> None:
+        super().__init__(message)
+        self.adopted = adopted
 
 
 class Position(NamedTuple):
@@ -90,7 +99,7 @@ class Spool:
         backlog_max: int = BACKLOG_MAX,
         sync_always: bool = False,
     ) -> None:
-        self.directory = directory
+        self.directory = directory.absolute()
         self._monotonic_ns = monotonic_ns
         self._segment_bytes_max = segment_bytes_max
         self._backlog_max = backlog_max
@@ -106,13 +115,15 @@ class Spool:
         self._reading: tuple[int, int] | None = None  # segment number, descriptor
         self._roll_at = segment_bytes_max  # the size at which the newest segment is full
         self.drained = Position(0, 0)
+        self.id = ""
 
     # --- opening and closing ---------------------------------------------------------------------------------------
 
-    def open(self) -> None:
-        """Take the spool over and check what is in it. Raises `SpoolLocked`, OSError."""
+    def open(self, *, adopting: bool = False) -> None:
+        """Take the spool over and check what is in it. `adopting`: only to drain it. Raises `SpoolLocked`, OSError."""
         self.directory.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
-        self._lock_fd = _locked(self.directory / _LOCK)
+        self._lock_fd = _locked(self.directory / _LOCK, adopting)
+        self.id = _identity(self.directory / _ID)
         for segment in found_segments(self.directory):
             check(segment, self.directory)
             self._segments.append(segment)
@@ -337,18 +348,43 @@ def sync_files(fds: list[int]) -> None:
             os.close(fd)
 
 
-def _locked(path: Path) -> int:
+def spool_id(directory: Path) -> str | None:
+    """The id of the spool in a directory; None if there is none."""
+    try:
+        return (directory / _ID).read_text("ascii").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _identity(path: Path) -> str:
+    """The spool's id, made at its first opening. The caller holds its lock."""
+    found = spool_id(path.parent)
+    if found is None:
+        found = ids.ulid()
+        part = path.with_suffix(".part")
+        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _FILE_MODE)
+        try:
+            os.write(fd, found.encode() + b"\n")
+        finally:
+            os.close(fd)
+        part.rename(path)
+    return found
+
+
+def _locked(path: Path, adopting: bool) -> int:
     """A descriptor that holds the lock for as long as it is open. Raises `SpoolLocked`."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT, _FILE_MODE)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        owner = os.read(fd, 32).decode(errors="replace").strip()
+        written = os.read(fd, 32)
         os.close(fd)
+        owner = written.removeprefix(_ADOPTING).decode(errors="replace").strip()
         raise SpoolLocked(
             f"the spool in {path.parent} belongs to a gateway that is running (process {owner or 'unknown'}); "
-            "stop it, or give this one another DATA_DIR"
+            "stop it, or give this one another DATA_DIR",
+            adopted=written.startswith(_ADOPTING),
         ) from None
     os.ftruncate(fd, 0)
-    os.write(fd, b"%d\n" % os.getpid())
+    os.write(fd, (_ADOPTING if adopting else b"") + b"%d\n" % os.getpid())
     return fd

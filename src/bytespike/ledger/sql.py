@@ -21,18 +21,20 @@ from sqlalchemy import (
     bindparam,
     cast,
     column,
+    delete,
     func,
     insert,
+    literal,
     select,
     update,
     values,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.sql.dml import Insert, Update
+from sqlalchemy.sql.dml import Delete, Insert, Update
 
 from bytespike.ledger.rows import Row, Value
-from bytespike.store.tables import accounts, attempts, keys, transfers, usage
+from bytespike.store.tables import accounts, attempts, keys, meter_sums, meters, transfers, usage
 
 #: Rows of one statement, at most. SQLite takes 32,766 variables, PostgreSQL 32,767 (a usage row has 31), and a batch of
 #: the drain is no larger.
@@ -40,7 +42,9 @@ ROWS_MAX = 512
 #: The same where a statement compares every row with every other.
 PAIRS_MAX = 128
 
-Name: TypeAlias = Literal["add_usage", "add_transfers", "add_attempts", "add_to_balances", "add_to_spent"]
+Name: TypeAlias = Literal[
+    "add_usage", "add_transfers", "add_attempts", "add_to_balances", "add_to_spent", "add_to_sums"
+]
 
 # --- written many at once ----------------------------------------------------------------------------------------------
 
@@ -63,6 +67,20 @@ def _add_to(table: Table, name: str) -> Update:
     return update(table).where(table.c.id.in_(select(deltas.c.id))).values({name: table.c[name] + delta})
 
 
+def _add_to_sums(dialect: Dialect) -> Insert:
+    row = {column.name: bindparam(column.name, type_=column.type) for column in meter_sums.columns}
+    key = [meter_sums.c.meter_id, meter_sums.c.bucket]
+    if dialect.name == "sqlite":
+        lite = sqlite.insert(meter_sums).values([row])
+        return lite.on_conflict_do_update(
+            index_elements=key, set_={"amount": meter_sums.c.amount + lite.excluded.amount}
+        )
+    big = postgresql.insert(meter_sums).values([row])
+    return big.on_conflict_do_update(
+        index_elements=key, set_={"amount": meter_sums.c.amount + big.excluded.amount}
+    )
+
+
 def _statement(name: Name, dialect: Dialect) -> Insert | Update:
     """For one row, with one list of values in it."""
     match name:
@@ -76,6 +94,8 @@ def _statement(name: Name, dialect: Dialect) -> Insert | Update:
             return _add_to(accounts, "balance")
         case "add_to_spent":  # (key, micro-dollars) pairs
             return _add_to(keys, "spent")
+        case "add_to_sums":  # (meter, bucket, micro-dollars), each meter and bucket once
+            return _add_to_sums(dialect)
 
 
 _VALUES = re.compile(r"(.*\bVALUES )(\([^()]*\))(.*)", re.DOTALL)
@@ -135,12 +155,20 @@ BALANCES_LOCKED = (
     select(accounts.c.id, accounts.c.balance)
     .where(accounts.c.id.in_(_IDS))
     .order_by(accounts.c.id)
-    .with_for_update()
+    .with_for_update(key_share=True)
 )
 
 #: Lifetime spend of the keys `ids`, likewise. A key that was deleted is missing.
 SPENT_LOCKED = (
-    select(keys.c.id, keys.c.spent).where(keys.c.id.in_(_IDS)).order_by(keys.c.id).with_for_update()
+    select(keys.c.id, keys.c.spent)
+    .where(keys.c.id.in_(_IDS))
+    .order_by(keys.c.id)
+    .with_for_update(key_share=True)
+)
+
+#: (meter, key, model, microseconds of its buckets) of the meters of the keys `ids`, which are locked.
+METERS_OF = select(meters.c.id, meters.c.key_id, meters.c.model, meters.c.span_us, meters.c.bucket_us).where(
+    meters.c.key_id.in_(_IDS)
 )
 
 
@@ -154,15 +182,51 @@ BALANCE = select(accounts.c.balance).where(accounts.c.id == _ID)
 #: The lifetime spend of the key `id`.
 SPENT = select(keys.c.spent).where(keys.c.id == _ID)
 
-_BUCKET_US = bindparam("bucket_us", type_=BigInteger())
-_bucket = (usage.c.at // _BUCKET_US).label("bucket")
-
-#: (bucket, micro-dollars) of the usage of the key `id` from the time `since` on, in buckets of `bucket_us`.
-WINDOW_SUMS = (
-    select(_bucket, cast(func.sum(usage.c.credits), BigInteger))
-    .where(usage.c.key_id == _ID, usage.c.at >= bindparam("since", type_=BigInteger()))
-    .group_by(_bucket)
+#: (meter, bucket, micro-dollars) of the meters `ids`; of one that has no sums yet a row with neither.
+METER_SUMS = (
+    select(meters.c.id, meter_sums.c.bucket, meter_sums.c.amount)
+    .select_from(meters.outerjoin(meter_sums, meter_sums.c.meter_id == meters.c.id))
+    .where(meters.c.id.in_(_IDS))
 )
+
+#: The key `id`, so that nobody drains or lends of it until the transaction ends.
+KEY_LOCKED = select(keys.c.spent).where(keys.c.id == _ID).with_for_update(key_share=True)
+
+
+def begin_meter(dialect: Dialect, id: str, key_id: str, model: str, span_us: int, bucket_us: int) -> Insert:
+    """Make a meter if it is not there. Gives its id if it was made."""
+    row = {"id": id, "key_id": key_id, "model": model, "span_us": span_us, "bucket_us": bucket_us}
+    if dialect.name == "sqlite":
+        return sqlite.insert(meters).values(row).on_conflict_do_nothing().returning(meters.c.id)
+    return postgresql.insert(meters).values(row).on_conflict_do_nothing().returning(meters.c.id)
+
+
+def fill_meter(id: str, key_id: str, model: str, bucket_us: int, since_us: int) -> Insert:
+    """Give a new meter what the usage rows from `since_us` on say."""
+    bucket = usage.c.at // bucket_us if bucket_us else literal(0, BigInteger)
+    wanted = [usage.c.key_id == key_id, usage.c.at >= since_us]
+    if model:
+        wanted.append(usage.c.model == model)
+    sums = select(literal(id), bucket, cast(func.sum(usage.c.credits), BigInteger)).where(*wanted)
+    if bucket_us:
+        sums = sums.group_by(bucket)
+    else:
+        sums = sums.having(func.count() > 0)
+    return insert(meter_sums).from_select(["meter_id", "bucket", "amount"], sums)
+
+
+def forget_sums(before_us: int) -> Delete:
+    """Drop the sums of buckets that had left their windows before a time."""
+    left = (
+        select(meters.c.id)
+        .where(
+            meters.c.id == meter_sums.c.meter_id,
+            meters.c.span_us > 0,
+            (meter_sums.c.bucket + 1) * meters.c.bucket_us + meters.c.span_us < before_us,
+        )
+        .exists()
+    )
+    return delete(meter_sums).where(left)
 
 
 # --- accounts ----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,6 @@
-"""How a key stands: the figures of the accounting headers. Micro-dollars, with what is held taken off."""
+"""How a key stands: the figures of the accounting headers. Micro-dollars, with what is held here taken off.
+
+A process that shares the database knows what others have spent as far as it is drained, as of its own last look."""
 
 from __future__ import annotations
 
@@ -30,18 +32,18 @@ class Standing(Struct, frozen=True):
 
 def standing_of(account: KeyAccount, now_us: int) -> Standing:
     record = account.record
-    wallet_free = account.wallet.free()
+    wallet_left = account.wallet.left()
     return Standing(
         _nearest(account, now_us) if account.caps else None,
-        account.quota_free() if record.quota else wallet_free,
-        None if record.org_id is None else wallet_free,
+        account.quota_left() if account.quota else wallet_left,
+        None if record.org_id is None else wallet_left,
     )
 
 
 def _nearest(account: KeyAccount, now_us: int) -> WindowStanding:
     least, limit, window, spec = min(
         (
-            (account.window_free(limit, window, now_us), limit, window, spec)
+            (account.window_left(limit, window, now_us), limit, window, spec)
             for limit, window, spec in account.caps
         ),
         key=_remaining,

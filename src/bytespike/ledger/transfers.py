@@ -203,6 +203,7 @@ async def _transfer(
         "created_at": now_us,
     }
     async with engine.begin() as connection:
+        await changes.in_turn(connection)
         await connection.execute(sql.add_accounts_missing(engine.dialect, SYSTEM_ACCOUNTS, now_us))
         # Both rows in one order, so that two writers cannot wait for each other.
         locked = await connection.execute(sql.BALANCES_LOCKED, {"ids": [debit, credit]})

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 from msgspec import Struct, structs
 
 from bytespike.accounts.records import Channel
 from bytespike.core.dialect import Dialect, Target
 from bytespike.core.notices import Notice
+from bytespike.core.renaming import NO_RENAMES
 from bytespike.core.request import ChatRequest, ReasoningConfig
 from bytespike.errors import (
     ContentPolicyViolation,
@@ -22,32 +26,44 @@ from bytespike.errors import (
 from bytespike.pipeline.call import Call
 from bytespike.pipeline.parts import Parts
 from bytespike.pipeline.plan import Plan
-from bytespike.pricing.estimate import count_tokens, tokens_of_chars
-from bytespike.providers.abilities import quirks_of
-from bytespike.providers.endpoint import Endpoint
+from bytespike.pipeline.threads import knows_previous
+from bytespike.pricing.estimate import count_tokens, tokens_of_body, tokens_of_chars
+from bytespike.providers.abilities import quirks_of, spoken
+from bytespike.providers.endpoint import Endpoint, filled
 from bytespike.routing.candidates import Candidate
 from bytespike.upstream.answer import Answer
 from bytespike.upstream.errors import TransportError
 from bytespike.upstream.limits import Timeouts
 from bytespike.wire.limits import ERROR_BYTES_MAX
 
+_AS_EVENTS = b"?alt=sse"
+
+
+#: Objects in a body that is read only to be counted. Reading one costs microseconds, a body may hold millions of them.
+COUNTED_OBJECTS_MAX = 3_000
+
 
 class Prepared(Struct, frozen=True):
-    """A body in the upstream's dialect, and the head lines that go with it. `same`: no translation."""
+    """A body in the upstream's dialect, where it goes, and the head lines that go with it. `same`: no translation.
+    `requested`: the client's name for the model. `renamed`: as in `core.dialect.Written`."""
 
     dialect: Dialect
     target: Target
+    path: bytes
     body: bytes
     head: bytes
     notices: tuple[Notice, ...]
     same: bool
+    requested: str
+    renamed: Mapping[str, str] = NO_RENAMES
 
 
 class AttemptFailed(Exception):
     """An upstream call that came to nothing before the client had seen a byte.
 
     `error` is what the client is told if no other channel helps; `about` as in `core.dialect.UpstreamFailure`: errors
-    about the request are told at once, all others move on to the next channel. `status`: the upstream's, 0 if none.
+    about the request are told at once, all others move on to the next channel. `status`: the upstream's, or what its
+    error amounts to; 0 if none came.
     """
 
     def __init__(
@@ -62,7 +78,9 @@ class AttemptFailed(Exception):
 
 def about_of(error: GatewayError) -> str:
     """Whose fault an error is that an upstream told inside a 200: the caller's own request must not make a channel
-    rest, nor be tried on the next one."""
+    rest, nor be tried on the next one. The dialect that read it mostly says so; else its kind does."""
+    if error.about:
+        return error.about
     if isinstance(error, InvalidRequest | ContentPolicyViolation):
         return "request"
     return "channel" if isinstance(error, RateLimited | InvalidKey | InsufficientBalance) else "upstream"
@@ -82,6 +100,9 @@ class Requests:
         """Raises InvalidRequest."""
         if self._request is None:
             request = self._call.dialect.read_request(self._call.body)
+            if self._call.addressed is not None:
+                peek = self._plan.peek
+                request = structs.replace(request, model=peek.model, stream=peek.stream)
             if self._plan.thinking and request.reasoning is None:
                 request = structs.replace(request, reasoning=ReasoningConfig(mode="on", effort="high"))
             self._request = request
@@ -89,7 +110,9 @@ class Requests:
 
     def prompt_tokens(self) -> int:
         """Counted, for when the provider does not say. A body that only its own dialect's server understands is
-        counted by its size."""
+        counted by its size, and one of very many small pieces by its bytes: reading it would hold up everybody else."""
+        if self._request is None and self._call.body.count(b"{") > COUNTED_OBJECTS_MAX:
+            return tokens_of_body(self._call.body)
         try:
             return count_tokens(self.hub())
         except InvalidRequest:
@@ -108,14 +131,47 @@ def prepare(
         family=plan.model.family,
         capabilities=plan.model.capabilities,
         max_output_tokens=plan.model.max_output_tokens,
+        output_tokens_held=plan.output_held,
         quirks=endpoint.quirks if same else endpoint.quirks | quirks_of(plan.model, endpoint.dialect),
     )
     if same:
-        body = dialect.patch_request(call.body, plan.peek, target)
-        return Prepared(dialect, target, body, _forwarded(call, dialect, endpoint), plan.notices, same=True)
+        whole = call.body
+        if call.thread is not None and knows_previous(call, candidate):
+            whole = call.thread.original
+        body = dialect.patch_request(whole, plan.peek, target)
+        return Prepared(
+            dialect,
+            target,
+            _path(endpoint, target, plan),
+            body,
+            _forwarded(call, dialect, endpoint),
+            plan.notices,
+            same=True,
+            requested=plan.requested,
+        )
+    dialect = spoken(dialect, target.quirks)
     written = dialect.write_request(requests.hub(), target)
     head = b"".join(b"%b: %b\r\n" % (name.encode(), value.encode()) for name, value in written.headers)
-    return Prepared(dialect, target, written.body, head, (*plan.notices, *written.notices), same=False)
+    return Prepared(
+        dialect,
+        target,
+        _path(endpoint, target, plan, translated=True),
+        written.body,
+        head,
+        (*plan.notices, *written.notices),
+        same=False,
+        requested=plan.requested,
+        renamed=written.renamed,
+    )
+
+
+def _path(endpoint: Endpoint, target: Target, plan: Plan, *, translated: bool = False) -> bytes:
+    """Where the request goes. An upstream with a path of its own for streams is asked for server-sent events, unless a
+    client of its own dialect wants an array."""
+    if not plan.peek.stream or endpoint.stream_target is endpoint.target:
+        return filled(endpoint.target, target.model)
+    path = filled(endpoint.stream_target, target.model)
+    return path if plan.peek.array and not translated else path + _AS_EVENTS
 
 
 def _forwarded(call: Call, dialect: Dialect, endpoint: Endpoint) -> bytes:
@@ -149,7 +205,7 @@ async def attempt(
         answer = await parts.upstream.request(
             endpoint.origin,
             b"POST",
-            target or endpoint.target,
+            target or prepared.path,
             endpoint.head + prepared.head,
             prepared.body,
             timeouts_of(parts.timeouts, candidate, seconds_left),
@@ -165,7 +221,24 @@ async def attempt(
     except TransportError:
         body = b""
     failure = prepared.dialect.read_error(status, _text_headers(answer), body)
-    raise AttemptFailed(failure.error, failure.about, status, failure.retry_after)
+    error = in_callers_words(failure.error, prepared)
+    raise AttemptFailed(error, failure.about, failure.status or status, failure.retry_after)
+
+
+def failed_answer(error: GatewayError, prepared: Prepared, status: int) -> AttemptFailed:
+    """An upstream's answer, or its stream, that turned out to be an error though its `status` said success."""
+    told = in_callers_words(error, prepared)
+    return AttemptFailed(told, about_of(error), error.upstream_status or status, error.retry_after)
+
+
+def in_callers_words(error: GatewayError, prepared: Prepared) -> GatewayError:
+    """The same error, with the client's name for the model where its text has the upstream's."""
+    private = prepared.target.model
+    if private != prepared.requested and private in error.message:
+        # Whole names only: "o3" is not a part of "foo3".
+        name = rf"(?<![\w.-]){re.escape(private)}(?![\w-]|\.\w)"
+        error.message = re.sub(name, lambda _: prepared.requested, error.message)
+    return error
 
 
 def _text_headers(answer: Answer) -> dict[str, str]:

@@ -12,11 +12,20 @@ from bytespike.core.notices import Notice
 from bytespike.ledger.account import KeyAccount
 
 
+class Addressed(Struct, frozen=True):
+    """What a URL says where a dialect puts it there (Gemini): which model, whether its answer streams, and whether as one
+    JSON array instead of server-sent events."""
+
+    model: str
+    stream: bool = False
+    array: bool = False
+
+
 class Arrival(Struct, frozen=True):
     """The head of a call of a text endpoint.
 
     `secret` is the key that was presented, `""` if none was. `client_ip` is the caller's own address. `headers` has
-    lower-case names. `dry_run`: price it, call nobody. `started_ns`: monotonic, when the head had been read.
+    lower-case names. `addressed`: None where the body says it all. `dry_run`: price it, call nobody. `started_ns`: monotonic, when the head had been read.
     """
 
     dialect: Dialect
@@ -26,10 +35,29 @@ class Arrival(Struct, frozen=True):
     headers: Mapping[bytes, bytes]
     dry_run: bool
     started_ns: int
+    addressed: Addressed | None = None
+
+
+class Thread(Struct, frozen=True):
+    """A call's place in a kept conversation.
+
+    `original` is the body as the client sent it: `Call.body` has the whole conversation before its own input.
+    `previous_id` is what it goes on from. `store`: its response shall be kept. `made_by`: the channel that made the
+    previous response and knows it, so that there the original does; None where no channel does.
+    """
+
+    key_id: str
+    original: bytes
+    previous_id: str | None
+    store: bool
+    made_by: str | None = None
 
 
 class Call(Struct, frozen=True):
-    """A whole call, from a caller that is known. Fields as in `Arrival`."""
+    """A whole call, from a caller that is known. Fields as in `Arrival`.
+
+    `thread`: what it goes on from and whether it is kept, in a dialect that knows such things (`pipeline.threads`).
+    """
 
     dialect: Dialect
     request_id: str
@@ -37,12 +65,20 @@ class Call(Struct, frozen=True):
     body: bytes
     dry_run: bool
     started_ns: int
+    addressed: Addressed | None = None
+    thread: Thread | None = None
 
 
 def called(arrival: Arrival, body: bytes) -> Call:
     """The call, once its body is there."""
     return Call(
-        arrival.dialect, arrival.request_id, arrival.headers, body, arrival.dry_run, arrival.started_ns
+        arrival.dialect,
+        arrival.request_id,
+        arrival.headers,
+        body,
+        arrival.dry_run,
+        arrival.started_ns,
+        arrival.addressed,
     )
 
 

@@ -12,7 +12,14 @@ Errors rise as `errors.GatewayError`; whoever called `serve` tells the client. N
 
 from __future__ import annotations
 
-from bytespike.errors import GatewayError, InvalidRequest, NoAvailableChannel, UpstreamError, UpstreamTimeout
+from bytespike.errors import (
+    GatewayError,
+    InvalidRequest,
+    NoAvailableChannel,
+    UnsupportedFeature,
+    UpstreamError,
+    UpstreamTimeout,
+)
 from bytespike.ledger.amounts import format_usd
 from bytespike.pipeline.attempt import AttemptFailed, Requests, attempt, prepare
 from bytespike.pipeline.authenticate import authenticate
@@ -21,7 +28,9 @@ from bytespike.pipeline.parts import Parts
 from bytespike.pipeline.plan import Cost, Plan, choose, worst_cost
 from bytespike.pipeline.settlement import Settlement
 from bytespike.pipeline.stream import relay_stream
+from bytespike.pipeline.threads import resumed, retold
 from bytespike.pipeline.unary import relay_unary
+from bytespike.routing.candidates import alternatives
 from bytespike.wire.json import encode
 
 #: With less than this left of a request's time another attempt cannot succeed, and would only cost.
@@ -35,10 +44,10 @@ async def serve(parts: Parts, arrival: Arrival, client: Client) -> None:
     """
     key, account = await authenticate(parts, arrival.secret, arrival.client_ip)
     client.identified(account)
-    call = called(arrival, await client.body())
+    call = await resumed(parts, key, called(arrival, await client.body()))
     chosen = choose(parts, call, key)
     cost = worst_cost(call, chosen)
-    hold = parts.ledger.hold(account, call.request_id, cost.credits)
+    hold = await parts.ledger.acquire(account, call.request_id, cost.credits, chosen.model.slug)
     client.held(cost.credits)
     settlement = Settlement(parts, call, key, chosen, hold, cost.credits)
     try:
@@ -56,11 +65,18 @@ async def _deliver(parts: Parts, call: Call, client: Client, chosen: Plan, settl
     relay = relay_stream if chosen.peek.stream else relay_unary
     refused: InvalidRequest | None = None
     last: AttemptFailed | None = None
-    for candidate in chosen.candidates[: parts.limits.attempts_max]:
+    waiting = list(reversed(chosen.candidates[: parts.limits.attempts_max]))
+    while waiting:
+        candidate = waiting.pop()
         try:
             prepared = prepare(parts, call, chosen, requests, candidate)
+        except UnsupportedFeature as error:
+            # Another dialect of this channel may carry it, or another channel.
+            refused = refused or error
+            waiting.extend(alternatives(candidate, call.dialect.name)[:1])
+            continue
         except InvalidRequest as error:
-            refused = error  # another channel may speak a dialect that can carry it
+            refused = error
             continue
         if last is not None and _seconds_left(parts, call) < SECONDS_LEFT_MIN:
             break
@@ -71,7 +87,12 @@ async def _deliver(parts: Parts, call: Call, client: Client, chosen: Plan, settl
         except AttemptFailed as failed:
             settlement.failed(failed)
             if failed.about == "request":
-                raise failed.error from None
+                again = retold(call, candidate, failed.error)
+                if again is None:
+                    raise failed.error from None
+                call = again
+                waiting.append(candidate)
+                continue
             last = failed
         else:
             return

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bytespike.accounts.directory import Directory
 from bytespike.catalog.resolve import Catalog
 from bytespike.clock import Clock
+from bytespike.conversations.keeps import Keeps
 from bytespike.core.dialect import Dialect
 from bytespike.ledger.ledger import Ledger
 from bytespike.routing.health import HealthBoard
@@ -48,6 +49,7 @@ class Parts:
     directory: Directory
     catalog: CatalogView
     ledger: Ledger
+    conversations: Keeps
     health: HealthBoard
     upstream: UpstreamClient
     timeouts: Timeouts

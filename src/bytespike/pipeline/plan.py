@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from bytespike.accounts.records import Channel, KeyRecord
 from bytespike.catalog.models import Model
@@ -22,12 +22,14 @@ from bytespike.routing.candidates import Candidate, candidates, speaking
 
 #: The prompt estimate is an upper bound; only a prompt this many times over the window is surely too long.
 WINDOW_EXCESS = 3
+#: By so much a translation may raise a client's limit, to make room for thinking: the least budget of a Claude.
+RAISED_TOKENS_MAX = 1_024
 
 
 class Plan(Struct, frozen=True):
     """`requested`: the model name as the client wrote it, which is also the name in the answer. `thinking`: the name
     was an alias that turns thinking on. `candidates`: best first, at least one. `notices`: what the caller is told
-    whatever channel answers."""
+    whatever channel answers. `output_held`: tokens of answer that are held for."""
 
     peek: Peek
     model: Model
@@ -35,6 +37,7 @@ class Plan(Struct, frozen=True):
     thinking: bool
     candidates: tuple[Candidate[Channel], ...]
     multiplier_ppm: int
+    output_held: int
     notices: tuple[Notice, ...] = ()
 
 
@@ -51,6 +54,9 @@ def choose(parts: Parts, call: Call, key: KeyRecord) -> Plan:
     Raises: InvalidRequest, ModelNotFound, ModelNotInGroup, PermissionDenied, NoAvailableChannel.
     """
     peek = call.dialect.peek(call.body)
+    if call.addressed is not None:
+        where = call.addressed
+        peek = structs.replace(peek, model=where.model, stream=where.stream, array=where.array)
     resolution = parts.catalog.current.resolve(peek.model)
     model = resolution.model
     if key.allowed_models is not None and model.slug not in key.allowed_models:
@@ -82,6 +88,13 @@ def choose(parts: Parts, call: Call, key: KeyRecord) -> Plan:
             f"every channel for {model.slug} is cooling down; try again shortly",
             retry_after=retry_after or 60,
         )
+    if call.thread is not None and call.thread.made_by is not None:
+        made_by = call.thread.made_by
+        found.sort(key=lambda each: (each.channel.priority, each.channel.id != made_by))
+    translated = resolution.thinking
+    for each in found:
+        if each.endpoint.dialect != dialect:
+            translated = True
     return Plan(
         peek=peek,
         model=model,
@@ -89,6 +102,7 @@ def choose(parts: Parts, call: Call, key: KeyRecord) -> Plan:
         thinking=resolution.thinking,
         candidates=tuple(found),
         multiplier_ppm=group.multiplier_ppm,
+        output_held=output_held(peek, model, translated=translated),
         notices=(
             (Notice("model", "approximated", f"{model.slug} answers in its place"),)
             if resolution.substitute
@@ -100,24 +114,42 @@ def choose(parts: Parts, call: Call, key: KeyRecord) -> Plan:
 def worst_cost(call: Call, plan: Plan) -> Cost:
     """What the request can cost at most, on the dearest of its channels. Raises ContextTooLong."""
     model = plan.model
-    estimated = estimate_prompt_tokens(call.body)
-    if estimated > model.context_window * WINDOW_EXCESS:
-        raise ContextTooLong(
-            f"the prompt is about {estimated} tokens and {model.slug} takes {model.context_window}"
-        )
+    estimated = fitting_prompt_tokens(call.body, model)
     # More than the window cannot be billed.
     prompt_tokens = min(estimated, model.context_window)
-    asked = plan.peek.max_output_tokens
-    output_max = min(model.hold_output_tokens if asked is None else asked, model.max_output_tokens)
     credits = max(
         worst_case(
             candidate.channel.models[model.slug].price,
             plan.multiplier_ppm,
             prompt_tokens,
-            output_max,
+            plan.output_held,
             plan.peek.candidates,
             plan.peek.web_search,
         )
         for candidate in plan.candidates
     )
     return Cost(credits, prompt_tokens)
+
+
+def fitting_prompt_tokens(body: bytes, model: Model) -> int:
+    """The upper bound of a prompt's tokens. Raises ContextTooLong for one that surely does not fit the model."""
+    estimated = estimate_prompt_tokens(body)
+    if estimated > model.context_window * WINDOW_EXCESS:
+        raise ContextTooLong(
+            f"the prompt is about {estimated} tokens and {model.slug} takes {model.context_window}"
+        )
+    return estimated
+
+
+def output_held(peek: Peek, model: Model, *, translated: bool) -> int:
+    """The tokens of answer that are held for, and that a translated request may ask for at most.
+
+    Where the client set no limit and the bytes pass as they are, the model's own default applies:
+    `hold_output_tokens` is the catalog's guess at it. `translated`: some channel speaks another dialect.
+    """
+    asked = peek.max_output_tokens
+    if asked is None:
+        asked = model.hold_output_tokens
+    elif translated and "thinking" in model.capabilities:
+        asked += RAISED_TOKENS_MAX
+    return min(asked, model.max_output_tokens)

@@ -5,16 +5,25 @@ from __future__ import annotations
 from msgspec import Struct, structs
 
 from bytespike.accounts.records import Channel, KeyRecord
+from bytespike.core.content import (
+    Part,
+    ReasoningPart,
+    RefusalPart,
+    ServerToolCallPart,
+    TextPart,
+    ToolCallPart,
+)
 from bytespike.core.dialect import Tap
 from bytespike.core.json_types import NO_EXTRAS
 from bytespike.core.notices import Notice
+from bytespike.core.response import ChatResponse
 from bytespike.core.usage import NO_USAGE, Usage
 from bytespike.ledger.records import Attempt, Receipt
 from bytespike.pipeline.attempt import Requests
 from bytespike.pipeline.call import Call
 from bytespike.pipeline.plan import Plan
 from bytespike.pricing.cost import cost
-from bytespike.pricing.estimate import tokens_of_chars
+from bytespike.pricing.estimate import tokens_of_chars, tokens_of_text
 from bytespike.pricing.price import ONE_PPM
 from bytespike.routing.candidates import Candidate
 
@@ -137,3 +146,26 @@ def usage_so_far(relay: Tap, requests: Requests) -> Usage:
 def usage_of_unreported(chars: int, requests: Requests) -> Usage:
     """For a whole answer whose provider reported nothing: counted from the request and the answer's characters."""
     return Usage(input=requests.prompt_tokens(), output=tokens_of_chars(chars), exact=False)
+
+
+def usage_of_answer(response: ChatResponse, requests: Requests) -> Usage:
+    """The same, where the answer has been read: what is not text of the model's costs nothing."""
+    output = sum(
+        tokens_of_text(text)
+        for candidate in response.candidates
+        for part in candidate.parts
+        for text in _said(part)
+    )
+    return Usage(input=requests.prompt_tokens(), output=output, exact=False)
+
+
+def _said(part: Part) -> tuple[str, ...]:
+    match part:
+        case TextPart(text=text) | ReasoningPart(text=text) | RefusalPart(text=text):
+            return (text,)
+        case (
+            ToolCallPart(name=name, arguments=arguments) | ServerToolCallPart(name=name, arguments=arguments)
+        ):
+            return (name, arguments)
+        case _:
+            return ()

@@ -58,6 +58,16 @@ class Settlement:
         self._first_byte_ns = self._attempt_ns
         self._parts.health.begin(candidate.channel.id, candidate.channel.weight)
 
+    @property
+    def candidate(self) -> Candidate[Channel]:
+        """Whom the attempt that is under way asks."""
+        assert self._candidate is not None, "no attempt is under way"
+        return self._candidate
+
+    def alive(self) -> None:
+        """Its stream goes on: the hold is not one that was forgotten."""
+        self._hold.keep()
+
     def first_byte(self) -> None:
         """The first byte of its answer is here."""
         self._first_byte_ns = self._parts.clock.monotonic_ns()

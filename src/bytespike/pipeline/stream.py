@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import asyncio
 
+from msgspec import structs
+
 from bytespike.core import fold as folding
 from bytespike.core.dialect import Tap
 from bytespike.core.fold import StreamOutOfOrder
 from bytespike.core.notices import Notice
-from bytespike.core.response import ChatResponse
+from bytespike.core.renaming import restored_response
 from bytespike.errors import GatewayError, UpstreamError
-from bytespike.pipeline.attempt import AttemptFailed, Prepared, Requests, about_of, failed_transport
+from bytespike.pipeline.attempt import AttemptFailed, Prepared, Requests, failed_answer, failed_transport
 from bytespike.pipeline.call import Call, Client
 from bytespike.pipeline.parts import Parts
 from bytespike.pipeline.plan import Plan
-from bytespike.pipeline.settle import usage_of_unreported, usage_so_far
+from bytespike.pipeline.settle import usage_of_answer, usage_of_unreported, usage_so_far
 from bytespike.pipeline.settlement import Settlement
+from bytespike.pipeline.threads import keeping as keeping_of
 from bytespike.pipeline.translation import Translation
 from bytespike.pipeline.unary import reply_of
 from bytespike.upstream.answer import Answer
@@ -41,30 +44,35 @@ async def relay_stream(
     answer: Answer,
 ) -> None:
     """Raises AttemptFailed while the client has seen nothing."""
-    reply = reply_of(parts, call, plan)
-    writer = call.dialect.stream_writer(reply)
-    if not is_event_stream(answer):
+    reply = reply_of(parts, call, plan, prepared)
+    # In passthrough it only ever writes an error, behind bytes that it has not seen.
+    writer = call.dialect.stream_writer(structs.replace(reply, begun=True) if prepared.same else reply)
+    if not is_event_stream(answer) and not (prepared.same and plan.peek.array):
         await _whole_as_stream(parts, call, client, plan, settlement, requests, prepared, answer)
         return
     relay: Tap
     if prepared.same:
         relay = prepared.dialect.tap(plan.peek, plan.requested)
     else:
-        relay = Translation(prepared.dialect.stream_reader(), writer)
+        relay = Translation(prepared.dialect.stream_reader(), writer, prepared.renamed)
     notices = prepared.notices
+    keeping = keeping_of(parts, call, settlement.candidate, native=prepared.same)
     begun = False
     try:
         while True:
             data = await _next_chunk(answer, relay)
             out = relay.feed(data) if data else relay.end()
+            if keeping is not None:
+                keeping.feed(out)
             if out and not begun and relay.failure is None:
                 begun = True
                 settlement.first_byte()
-                client.begin(notices)
+                client.begin(notices, array=plan.peek.array)
             if relay.failure is not None:
                 raise _Broken(relay.failure, out)
             if relay.ended or not data:
                 break
+            settlement.alive()
             if out:
                 await client.send(out)
     except TransportError as error:
@@ -79,7 +87,7 @@ async def relay_stream(
         _fail(client, settlement, failed, writer.fail(failed.error))
     except _Broken as broken:
         answer.abort()
-        failed = AttemptFailed(broken.error, about_of(broken.error), answer.status)
+        failed = failed_answer(broken.error, prepared, answer.status)
         if not begun:
             raise failed from None
         _fail(client, settlement, failed, broken.before + writer.fail(failed.error))
@@ -99,9 +107,17 @@ async def relay_stream(
         usage = relay.usage
         if usage is None or not usage.prompt_total + usage.output:
             usage = usage_of_unreported(relay.produced_chars, requests)
+        if keeping is not None:
+            try:
+                await keeping.streamed()
+            except asyncio.CancelledError:
+                if client.gone:
+                    settlement.posted(usage, notices, "client_gone")
+                raise
         if not begun:
-            client.begin(notices)
-        settlement.posted(usage, notices)
+            client.begin(notices, array=plan.peek.array)
+        # What the answer lost on its way is known only now: the receipt has it, the headers cannot.
+        settlement.posted(usage, (*notices, *writer.notices))
         client.finish(out)
         await _let_go(answer)
 
@@ -164,19 +180,23 @@ async def _whole_as_stream(
     except TransportError as error:
         raise failed_transport(error, answer.status) from None
     settlement.first_byte()
-    writer = call.dialect.stream_writer(reply_of(parts, call, plan))
+    writer = call.dialect.stream_writer(reply_of(parts, call, plan, prepared))
     try:
-        response: ChatResponse = prepared.dialect.read_response(body)
+        response = restored_response(prepared.dialect.read_response(body), prepared.renamed)
         frames = writer.write(list(folding.unfold(response)))
     except (GatewayError, StreamOutOfOrder) as error:
         wrong = (
             error if isinstance(error, GatewayError) else UpstreamError("the upstream's answer is malformed")
         )
-        raise AttemptFailed(wrong, about_of(wrong), answer.status) from None
+        raise failed_answer(wrong, prepared, answer.status) from None
     notices: tuple[Notice, ...] = (*prepared.notices, *writer.notices)
     usage = response.usage
     if not usage.prompt_total + usage.output:
-        usage = usage_of_unreported(len(body), requests)
-    client.begin(notices)
+        usage = usage_of_answer(response, requests)
+    keeping = keeping_of(parts, call, settlement.candidate, native=prepared.same)
+    if keeping is not None:
+        keeping.feed(frames)
+        await keeping.streamed()
+    client.begin(notices, array=plan.peek.array)
     settlement.posted(usage, notices)
     client.finish(frames)

@@ -5,6 +5,8 @@ So one relay loop serves both, and a translated stream is measured as it goes by
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bytespike.core.content import ReasoningPart, RefusalPart, TextPart, ToolCallPart
 from bytespike.core.dialect import StreamReader, StreamWriter
 from bytespike.core.events import (
@@ -16,16 +18,21 @@ from bytespike.core.events import (
     TextDelta,
     UsageUpdate,
 )
-from bytespike.core.usage import Usage
+from bytespike.core.renaming import NO_RENAMES, restored_event
+from bytespike.core.usage import Usage, estimated_chars
 from bytespike.errors import GatewayError, error_for
 
 
 class Translation:
-    """Implements `core.dialect.Tap` over a reader and a writer of two dialects."""
+    """Implements `core.dialect.Tap` over a reader and a writer of two dialects. `renamed`: as in
+    `core.dialect.Written`."""
 
-    __slots__ = ("_reader", "_writer", "complete", "failure", "produced_chars", "usage")
+    __slots__ = ("_reader", "_renamed", "_writer", "complete", "failure", "produced_chars", "usage")
 
-    def __init__(self, reader: StreamReader, writer: StreamWriter) -> None:
+    def __init__(
+        self, reader: StreamReader, writer: StreamWriter, renamed: Mapping[str, str] = NO_RENAMES
+    ) -> None:
+        self._renamed = renamed
         self._reader = reader
         self._writer = writer
         self.complete = False
@@ -45,11 +52,13 @@ class Translation:
 
     def take(self, events: list[Event]) -> bytes:
         """The frames for these events; what follows a failure is not told here but by whoever ends the stream."""
+        if self._renamed:
+            events = [restored_event(event, self._renamed) for event in events]
         for number, event in enumerate(events):
             if isinstance(event, TextDelta):
-                self.produced_chars += len(event.text)
+                self.produced_chars += estimated_chars(event.text)
             elif isinstance(event, InputDelta):
-                self.produced_chars += len(event.json)
+                self.produced_chars += estimated_chars(event.json)
             elif isinstance(event, PartStart):
                 self.produced_chars += _chars(event)
             elif isinstance(event, UsageUpdate):
@@ -59,6 +68,8 @@ class Translation:
                 self.complete = True
             elif isinstance(event, Failed):
                 self.failure = error_for(event.code, event.message)
+                self.failure.about = event.about
+                self.failure.upstream_status = event.status
                 return self._writer.write(events[:number]) if number else b""
         return self._writer.write(events) if events else b""
 
@@ -66,7 +77,7 @@ class Translation:
 def _chars(event: PartStart) -> int:
     part = event.part
     if isinstance(part, TextPart | ReasoningPart | RefusalPart):
-        return len(part.text)
+        return estimated_chars(part.text)
     if isinstance(part, ToolCallPart):
-        return len(part.name) + len(part.arguments)
+        return estimated_chars(part.name) + estimated_chars(part.arguments)
     return 0

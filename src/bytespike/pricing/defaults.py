@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from bytespike.catalog.models import Model
 from bytespike.pricing.price import Price
+
+
+def default_prices(models: Mapping[str, Model]) -> Callable[[str], Price | None]:
+    """The catalog's price by slug; None where there is no such model. `models` by slug."""
+
+    def find(slug: str) -> Price | None:
+        model = models.get(slug)
+        return None if model is None else default_price(model)
+
+    return find
 
 
 def default_price(model: Model) -> Price:

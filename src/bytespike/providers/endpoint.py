@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Protocol
+from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -24,6 +25,7 @@ TRANSLATIONS: Mapping[str, tuple[str, ...]] = {
     "gemini": ("anthropic_messages", "openai_responses", "openai_chat"),
 }
 
+_MODEL = b"{model}"
 _CONTENT_TYPE = (b"content-type", b"application/json")
 
 
@@ -47,14 +49,15 @@ class Account(Protocol):
 class Endpoint(Struct, frozen=True):
     """Where one dialect of one channel is reached.
 
-    `target` is the path of a request for a completion, `count_tokens_target` that of one that counts (None: it cannot
-    count). `head` is a block of header lines with the credential, for every request; `default_headers` are lines by
+    `target` is the path of a request for a completion, `stream_target` that of one that streams, `count_tokens_target`
+    that of one that counts (None: it cannot count); `{model}` in them is yet to be filled in (`filled`). `head` is a block of header lines with the credential, for every request; `default_headers` are lines by
     lower-case name, for requests whose client did not send that header. It holds a secret: its repr hides it.
     """
 
     dialect: str
     origin: Origin
     target: bytes
+    stream_target: bytes
     count_tokens_target: bytes | None
     head: bytes
     default_headers: tuple[tuple[bytes, bytes], ...]
@@ -63,6 +66,13 @@ class Endpoint(Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Endpoint(dialect={self.dialect!r}, origin={self.origin!r}, target={self.target!r})"
+
+
+def filled(target: bytes, model: str) -> bytes:
+    """The path with the model's name in it, where it has a place for one."""
+    if _MODEL not in target:
+        return target
+    return target.replace(_MODEL, quote(model, safe="/").encode("ascii"))
 
 
 class ChannelUnusable(ValueError):
@@ -84,8 +94,9 @@ def endpoint(
 ) -> Endpoint | None:
     """The channel's endpoint for a dialect; None if it does not speak it. Raises `ChannelUnusable`.
 
-    A channel speaks the dialects of its platform for which there is a base URL: its own, or the platform's for the
-    channel's region, or the platform's. A base URL of "" takes a dialect away.
+    A channel speaks the dialects of its platform for which there is a base URL: its own or, if it gives none at all, the
+    platform's for the channel's region, or the platform's. (A channel with an address of its own is not at the vendor's,
+    and its credential must not go there.) A base URL of "" takes a dialect away.
     """
     platform = platforms.get(account.platform)
     if platform is None:
@@ -96,7 +107,7 @@ def endpoint(
     if surface is None:
         return None
     url = account.base_urls.get(dialect)
-    if url is None:
+    if url is None and not any(account.base_urls.values()):
         url = surface.regions.get(account.region, surface.base_url)
     if not url:
         return None
@@ -118,10 +129,12 @@ def _render(account: Account, dialect: str, surface: Surface, url: str) -> Endpo
         for name, value in surface.default_headers.items()
         if name.lower() not in own
     )
+    target = _target(path, surface.path)
     return Endpoint(
         dialect=dialect,
         origin=origin,
-        target=_target(path, surface.path),
+        target=target,
+        stream_target=_target(path, surface.stream_path) if surface.stream_path else target,
         count_tokens_target=_target(path, surface.count_tokens_path) if surface.count_tokens_path else None,
         head=render_headers(pairs),
         default_headers=defaults,

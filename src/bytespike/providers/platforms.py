@@ -27,7 +27,7 @@ class Surface(Struct, frozen=True, forbid_unknown_fields=True):
 
     A request goes to the base URL followed by `path`. `base_url` is the platform's own, "" where each channel has to
     give one; `regions` are its other hosts, by the `region` of a channel. `count_tokens_path`: "" where the platform
-    cannot count. `default_headers` are sent unless the client sent its own. `source`: who says so.
+    cannot count. `stream_path`: where streams are asked for, "" for `path`. `{model}` in a path is the model's name. `default_headers` are sent unless the client sent its own. `source`: who says so.
     """
 
     path: str
@@ -35,6 +35,7 @@ class Surface(Struct, frozen=True, forbid_unknown_fields=True):
     source: str
     base_url: str = ""
     regions: Mapping[str, str] = {}
+    stream_path: str = ""
     count_tokens_path: str = ""
     headers: Mapping[str, str] = {}
     default_headers: Mapping[str, str] = {}

@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
-from bytespike.providers.endpoint import Endpoint, choose_dialect
+from bytespike.providers.endpoint import TRANSLATIONS, Endpoint, choose_dialect
 from bytespike.routing.health import SHARE_UNIT, HealthBoard, usable
 
 
@@ -73,6 +73,16 @@ def candidates(
     if len(ranked) > 1:
         ranked.sort(key=lambda entry: entry[0])
     return [candidate for _, candidate in ranked]
+
+
+def alternatives(candidate: Candidate[C], dialect: str) -> list[Candidate[C]]:
+    """The same channel, asked in each further dialect that it speaks and that `dialect` can be translated to; best first.
+    For a request that the candidate's own dialect cannot carry."""
+    spoken = candidate.channel.endpoints
+    order = TRANSLATIONS.get(dialect, ())
+    tried = (dialect, *order)
+    after = tried[tried.index(candidate.endpoint.dialect) + 1 :]
+    return [Candidate(candidate.channel, spoken[name]) for name in after if name in spoken]
 
 
 def speaking(channels: Iterable[C], dialect: str, *, translate: bool = True) -> list[C]:

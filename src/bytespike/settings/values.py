@@ -49,6 +49,13 @@ class Settings:
         default=8080,
         metadata=_setting("Port to listen on. 0 takes a free one.", "an integer from 0 to 65535"),
     )
+    workers: Annotated[int, Field(ge=1, le=256)] = dataclasses.field(
+        default=1,
+        metadata=_setting(
+            "Processes that serve together. With more than one, a supervisor starts them anew when they die.",
+            "an integer from 1 to 256",
+        ),
+    )
     public_base_url: BaseURL | None = dataclasses.field(
         default=None,
         metadata=_setting(
@@ -141,6 +148,14 @@ class Settings:
             "Certificate authorities to trust for upstreams, besides the system's.", "the path of a PEM file"
         ),
     )
+    catalog_file: Path | None = dataclasses.field(
+        default=None,
+        metadata=_setting(
+            "Models and aliases of your own, loaded when a gateway starts. Left out, it is `catalog.toml` in the data "
+            "directory, where there is one.",
+            "the path of a TOML file",
+        ),
+    )
     body_bytes_max: Bytes = dataclasses.field(
         default=32 * 1024 * 1024,
         metadata=_setting("Largest request body; a larger one is answered with 413.", _BYTES),
@@ -170,6 +185,14 @@ class Settings:
             _SECONDS,
         ),
     )
+    lease_term_s: Annotated[int, Field(ge=30, le=86_400)] = dataclasses.field(
+        default=900,
+        metadata=_setting(
+            "PostgreSQL, several machines: how long a gateway may go on without the database, and how long the others "
+            "wait for one that is gone with its machine before they give out its concurrency again.",
+            "seconds, an integer from 30 to 86400",
+        ),
+    )
     spool_fsync_interval_ms: Annotated[int, Field(ge=0, le=10_000)] = dataclasses.field(
         default=100,
         metadata=_setting(
@@ -187,6 +210,12 @@ class Settings:
     )
     key_cache_max: Count = dataclasses.field(
         default=50_000, metadata=_setting("API keys kept in memory.", _COUNT)
+    )
+    response_days: Annotated[int, Field(ge=1, le=3650)] = dataclasses.field(
+        default=30,
+        metadata=_setting(
+            "How long responses are kept for `previous_response_id`.", "days, an integer from 1 to 3650"
+        ),
     )
     session_hours: Annotated[int, Field(ge=1, le=8760)] = dataclasses.field(
         default=336, metadata=_setting("How long a console login lasts.", "hours, an integer from 1 to 8760")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Literal, TypeAlias
+
+from msgspec import Struct, structs
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -10,20 +12,30 @@ from bytespike.errors import InvalidRequest
 from bytespike.store.rows import every, insert
 from bytespike.store.tables import aliases
 
+#: Who says so: a command, or the catalog file.
+Source: TypeAlias = Literal["command", "file"]
+
 
 class AliasRow(Struct, frozen=True):
-    """`pattern`: an exact name, or a glob with * and ?. `model`: the catalog's slug."""
+    """`pattern`: an exact name, or a glob with * and ?. `model`: the catalog's slug. `thinking` and `substitute` as in
+    `catalog.load.Alias`."""
 
     pattern: str
     model: str
     created_at: int
+    thinking: bool = False
+    substitute: bool = False
+    source: Source = "command"
 
 
-async def add(connection: AsyncConnection, *, pattern: str, model: str, created_at: int) -> None:
+async def add(connection: AsyncConnection, row: AliasRow) -> None:
     """Raises `InvalidRequest`: the pattern is taken."""
-    values = {"pattern": pattern, "model": model, "created_at": created_at}
-    taken = InvalidRequest(f"there is an alias {pattern!r} already; remove it first", param="pattern")
-    await insert(connection, aliases, values, taken=taken)
+    taken = InvalidRequest(f"there is an alias {row.pattern!r} already; remove it first", param="pattern")
+    await insert(connection, aliases, structs.asdict(row), taken=taken)
+
+
+async def get(connection: AsyncConnection, pattern: str) -> AliasRow | None:
+    return next((row for row in await listing(connection) if row.pattern == pattern), None)
 
 
 async def remove(connection: AsyncConnection, pattern: str) -> bool:

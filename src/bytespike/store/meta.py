@@ -13,6 +13,8 @@ from bytespike.store.tables import meta
 MASTER_KEY_CHECK = "master_key_check"
 #: The id of the key that `bytespike demo` prints.
 DEMO_KEY = "demo_key"
+#: The names of the channels that `bytespike demo` has made, with spaces between them.
+DEMO_CHANNELS = "demo_channels"
 
 
 async def get(connection: AsyncConnection, name: str) -> str | None:

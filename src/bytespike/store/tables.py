@@ -1,8 +1,8 @@
 """Every table. Money is BIGINT micro-dollars, time is BIGINT Unix microseconds, identifiers are text.
 
-Who may write what: `transfers`, `accounts.balance`, `keys.spent`, `usage` and `attempts` are written by the ledger
-alone, in one transaction each; everything else by the control plane. Every control-plane write adds a row to
-`changes`, which is how running gateways learn of it.
+Who may write what: `transfers`, `accounts.balance`, `keys.spent`, `usage`, `attempts`, `meters`, `meter_sums`,
+`borrowers` and `leases` are written by the ledger alone; everything else by the control plane. Every control-plane
+write adds a row to `changes`, which is how running gateways learn of it.
 """
 
 from __future__ import annotations
@@ -147,6 +147,20 @@ aliases = Table(
     Column("pattern", Text, primary_key=True),  # an exact name, or a glob with * and ?
     Column("model", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("thinking", Boolean, nullable=False, server_default=text("false")),
+    Column("substitute", Boolean, nullable=False, server_default=text("false")),
+    Column("source", Text, nullable=False, server_default=text("'command'")),  # command | file
+)
+
+# The operator's models, and what the operator changes of the package's.
+models = Table(
+    "models",
+    metadata,
+    Column("slug", Text, primary_key=True),
+    Column("definition", JSON, nullable=False),  # catalog.definition.ModelDefinition
+    Column("source", Text, nullable=False),  # command | file
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
 )
 
 # --- keys ------------------------------------------------------------------------------------------------------
@@ -174,6 +188,19 @@ keys = Table(
     Column("spent", BigInteger, nullable=False, default=0),  # lifetime, posted
     Column("created_at", BigInteger, nullable=False),
     Index(None, "user_id"),
+)
+
+# Caps besides a key's own four, each on a part of what somebody spends. Today: a key's spend on one model. A member's
+# spend in an org is another subject, not another table.
+caps = Table(
+    "caps",
+    metadata,
+    Column("subject", Text, primary_key=True),  # a key's id
+    Column("model", Text, primary_key=True),  # the catalog's slug
+    Column("span", Text, primary_key=True),  # lifetime | 5h | 1d | 7d
+    Column("amount", BigInteger, nullable=False),
+    CheckConstraint("amount >= 0", name="amount_not_negative"),
+    sqlite_with_rowid=False,
 )
 
 # --- money -----------------------------------------------------------------------------------------------------
@@ -278,13 +305,85 @@ attempts = Table(
     sqlite_with_rowid=False,
 )
 
+# What caps are compared with: sums of usage, kept as the usage is written, so that reading one costs the same however
+# many rows there are. A meter begins when the first gateway needs it, with what the rows say then.
+meters = Table(
+    "meters",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("key_id", Text, nullable=False),
+    Column("model", Text, nullable=False),  # "": whatever the model
+    Column("span_us", BigInteger, nullable=False),  # 0: all time
+    Column("bucket_us", BigInteger, nullable=False),
+    Index(None, "key_id"),
+    sqlite_with_rowid=False,
+)
+
+meter_sums = Table(
+    "meter_sums",
+    metadata,
+    Column("meter_id", Text, primary_key=True),
+    Column("bucket", BigInteger, primary_key=True),  # time // bucket_us; 0 where the span is all time
+    Column("amount", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# --- shared by gateways ----------------------------------------------------------------------------------------
+
+# The processes that spend money here. One is its spool: who holds the spool's lock is the borrower.
+borrowers = Table(
+    "borrowers",
+    metadata,
+    Column("id", Text, primary_key=True),  # the spool's
+    Column("host", Text, nullable=False),
+    Column("spool", Text, nullable=False),  # its folder on that host
+    Column("alone", Boolean, nullable=False),  # it has borrowed everything, and leases say nothing of it
+    Column("wanted", Boolean, nullable=False),  # somebody else wants to borrow too
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+# How much of a cap a borrower has: what it has spent and not drained, what it holds, and what it may still hold.
+leases = Table(
+    "leases",
+    metadata,
+    Column("cap", Text, primary_key=True),  # see ledger/leases.py
+    Column("borrower", Text, primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    Column("recalled", Boolean, nullable=False),  # somebody needs what is idle of it
+    Column("version", BigInteger, nullable=False),  # another one each time that its borrower writes it
+    Column("until", BigInteger, nullable=True),  # counts up to then, whatever became of the borrower
+    CheckConstraint("amount >= 0", name="amount_not_negative"),
+    Index(None, "borrower"),
+    sqlite_with_rowid=False,
+)
+
+# --- conversations ---------------------------------------------------------------------------------------------
+
+# Responses that clients may go on from (`previous_response_id`), until they expire.
+responses = Table(
+    "responses",
+    metadata,
+    Column("id", Text, primary_key=True),  # as the client knows it
+    Column("key_id", Text, nullable=False),
+    Column("previous_id", Text, nullable=True),
+    Column("channel_id", Text, nullable=False),
+    Column("upstream_id", Text, nullable=True),  # as the channel's provider knows it; null: it does not
+    Column("input", LargeBinary, nullable=False),  # the request's own items: a JSON array, deflated
+    Column("body", LargeBinary, nullable=False),  # the response: a JSON object, deflated
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index(None, "expires_at"),
+)
+
 # --- the gateway's own -----------------------------------------------------------------------------------------
 
 changes = Table(
     "changes",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("kind", Text, nullable=False),  # key | user | org | group | channel | price | alias | wallet
+    Column(
+        "kind", Text, nullable=False
+    ),  # key | user | org | group | channel | price | alias | model | wallet
     Column("ref", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
 )

@@ -161,7 +161,9 @@ def test_the_usage_of_an_answer_is_the_providers(exchange: Exchange) -> None:
     hub = DIALECT.read_response(_body(exchange.response))
     assert structs.replace(hub.usage, extras={}) == expected
     _, usage = DIALECT.patch_response(_body(exchange.response), "another")
-    assert usage == hub.usage
+    # What only a writer wants of the figures is not kept where the bytes pass.
+    assert usage is not None
+    assert structs.replace(usage, extras={}) == expected
 
 
 @recorded("response")
@@ -305,6 +307,8 @@ def test_a_tap_fails_where_the_stream_is_cut_short(exchange: Exchange) -> None:
 def test_a_recorded_error_is_about_the_request_or_the_channel(exchange: Exchange) -> None:
     assert exchange.response is not None
     failure = DIALECT.read_error(exchange.status, {}, _body(exchange.response))
-    assert failure.about == ("channel" if exchange.status == 401 else "request")
+    # A model that the upstream does not know is the channel's name for it.
+    about_the_channel = exchange.status == 401 or exchange.response["error"]["type"] == "not_found_error"
+    assert failure.about == ("channel" if about_the_channel else "request")
     if failure.about == "request":
         assert failure.error.message == exchange.response["error"]["message"]

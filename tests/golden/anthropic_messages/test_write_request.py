@@ -807,6 +807,42 @@ CASES: dict[str, tuple[ChatRequest, Target, dict[str, Any], list[str]]] = {
         {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 1324},
         ["max_tokens: approximated"],
     ),
+    "without a limit the answer is as long as what is held for": (
+        request(),
+        structs.replace(OLDER, output_tokens_held=8192),
+        {"max_tokens": 8192},
+        [],
+    ),
+    "no more than the model has is asked for, whatever is held": (
+        request(),
+        structs.replace(OLDER, output_tokens_held=100_000),
+        {"max_tokens": 64_000},
+        [],
+    ),
+    "without a limit thinking stays within what is held for": (
+        request(reasoning=HIGH),
+        structs.replace(OLDER, output_tokens_held=8192),
+        {"thinking": {"type": "enabled", "budget_tokens": 6144}, "max_tokens": 8192},
+        [],
+    ),
+    "an explicit budget stays within what is held for": (
+        request(reasoning=ReasoningConfig(mode="on", budget_tokens=50_000)),
+        structs.replace(OLDER, output_tokens_held=8192),
+        {"thinking": {"type": "enabled", "budget_tokens": 6144}, "max_tokens": 8192},
+        ["reasoning.budget: approximated"],
+    ),
+    "max_tokens is raised as far as is held for": (
+        request(reasoning=HIGH, max_output_tokens=300),
+        structs.replace(OLDER, output_tokens_held=1100),
+        {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 1100},
+        ["max_tokens: approximated"],
+    ),
+    "max_tokens is not raised where nothing more is held": (
+        request(reasoning=HIGH, max_output_tokens=300),
+        structs.replace(OLDER, output_tokens_held=300),
+        {"thinking": None, "max_tokens": 300},
+        ["reasoning: dropped"],
+    ),
     "no thinking where not even that fits": (
         request(reasoning=HIGH, max_output_tokens=300),
         structs.replace(OLDER, max_output_tokens=1000),
@@ -1098,3 +1134,15 @@ def test_members_of_unknown_shapes_are_put_back() -> None:
 
 def test_a_plain_request_needs_no_flags() -> None:
     assert dict(DIALECT.write_request(request(), OLDER).headers).keys() == {"anthropic-version"}
+
+
+def test_extras_that_claude_lacks_are_left_out_with_a_notice() -> None:
+    tools = (
+        WEATHER,
+        WebSearchTool(optional=True),
+        ForeignTool("openai_responses", "image_generation", "image_generation", {}, optional=True),
+    )
+    target = structs.replace(OLDER, capabilities=CAPABILITIES - {"web_search"})
+    body, written_ = written(request(tools=tools), target)
+    assert body["tools"] == [WEATHER_OUT]
+    assert notices(written_) == ["tools.web_search: dropped", "tools.image_generation: dropped"]

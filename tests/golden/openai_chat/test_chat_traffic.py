@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.chat.completion_create_params import CompletionCreateParams
@@ -199,7 +200,9 @@ def test_an_answer_passes_with_only_the_model_changed(exchange: Exchange) -> Non
     assert same is exchange.answer
     other, again = DIALECT.patch_response(exchange.answer, "the-clients-name")
     assert json.loads(other) == json.loads(exchange.answer) | {"model": "the-clients-name"}
-    assert usage == again == DIALECT.read_response(exchange.answer).usage
+    # The figures are the reader's; what only a writer wants of them is not kept.
+    assert usage == again
+    assert usage == structs.replace(DIALECT.read_response(exchange.answer).usage, extras={})
 
 
 # --- streams ---------------------------------------------------------------------------------------------------

@@ -95,7 +95,63 @@ STRICT_SCHEMA: dict[str, Any] = {
 }
 TOOL = t.FunctionTool("f", "does f", {"type": "object", "properties": {}}, strict=True)
 
+INPUT = {"type": "string", "description": "The whole input of the tool, as text."}
+
 ROWS: dict[str, Row] = {
+    # --- free-form tools where there are none ---
+    "no_custom_tools": Row(
+        messages(
+            *HI,
+            tools=(t.CustomTool("g", "does g", "lark", "x"),),
+            tool_choice=t.ToolChoice("named", ("g",), "custom"),
+        ),
+        {
+            "tools": [
+                {
+                    "type": "function",
+                    "function": {
+                        "name": "g",
+                        "description": "does g\n\nThe input must match this lark grammar:\nx",
+                        "parameters": {
+                            "type": "object",
+                            "properties": {"input": INPUT},
+                            "required": ["input"],
+                            "additionalProperties": False,
+                        },
+                    },
+                }
+            ],
+            "tool_choice": {"type": "function", "function": {"name": "g"}},
+        },
+        "no_custom_tools",
+        ("tools[0]: approximated (a free-form tool became a function with one string)",),
+    ),
+    "no_custom_tools in the history": Row(
+        assistant(c.ToolCallPart("c", "g", 'x"y', "custom")),
+        said(
+            content=None,
+            tool_calls=[
+                {"id": "c", "type": "function", "function": {"name": "g", "arguments": '{"input":"x\\"y"}'}}
+            ],
+        ),
+        "no_custom_tools",
+    ),
+    "extras of another dialect that the model lacks": Row(
+        messages(
+            *HI,
+            tools=(
+                t.CustomTool("g"),
+                t.WebSearchTool(optional=True),
+                t.ForeignTool("openai_responses", "image_generation", "image_generation", {}, optional=True),
+            ),
+        ),
+        {"tools": [{"type": "custom", "custom": {"name": "g"}}], "web_search_options": None},
+        notices=(
+            "tools.web_search: dropped (the model has no search of its own)",
+            "tools.image_generation: dropped (only openai_responses has it)",
+        ),
+        capabilities=ALL - {"web_search"},
+    ),
     # --- messages ---
     "a text": Row(messages(*HI), user("hi")),
     "the system prompt": Row(
@@ -172,7 +228,7 @@ ROWS: dict[str, Row] = {
             [
                 {
                     "type": "file",
-                    "file": {"file_data": "data:application/pdf;base64,JVBE", "filename": "Report"},
+                    "file": {"file_data": "data:application/pdf;base64,JVBE", "filename": "Report.pdf"},
                 }
             ]
         ),
@@ -284,6 +340,11 @@ ROWS: dict[str, Row] = {
         ),
         "cache_breakpoints",
         ("cache_control.ttl: approximated (30m)",),
+    ),
+    "a mark on the whole prompt": Row(
+        messages(*HI, cache=c.CacheMark("1h")),
+        {**user("hi"), "cache_control": {"type": "ephemeral", "ttl": "1h"}},
+        "cache_control",
     ),
     "cache_control": Row(
         messages(
@@ -506,6 +567,24 @@ ROWS: dict[str, Row] = {
             tool_calls=[{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
         ),
         "reasoning_content",
+    ),
+    "inline_think": Row(
+        assistant(THINKING, c.ReasoningPart("more"), c.TextPart("x")),
+        said(content="<think>\nhm\n\nmore\n</think>\n\nx"),
+        "inline_think",
+    ),
+    "inline_think of a call without text": Row(
+        assistant(THINKING, c.ToolCallPart("c", "f", "{}")),
+        said(
+            content="<think>\nhm\n</think>\n\n",
+            tool_calls=[{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+        ),
+        "inline_think",
+    ),
+    "inline_think where the details are taken": Row(
+        assistant(c.ReasoningPart("hm"), c.TextPart("x")),
+        said(content="x", reasoning_details=[{"type": "reasoning.text", "text": "hm", "index": 0}]),
+        "inline_think reasoning_details",
     ),
     "reasoning_details": Row(
         assistant(
@@ -1062,9 +1141,6 @@ REFUSED: dict[str, Refused] = {
     "tools for a model without": Refused(
         messages(*HI, tools=(TOOL,)), "takes no tools", "tools", capabilities=frozenset()
     ),
-    "a long tool name": Refused(
-        messages(*HI, tools=(t.FunctionTool("f" * 65),)), "65 characters", "tools[0]"
-    ),
     "web search where there is none": Refused(
         messages(*HI, tools=(t.WebSearchTool(),)), "web search", "tools[0]", capabilities=ALL - {"web_search"}
     ),
@@ -1090,12 +1166,6 @@ REFUSED: dict[str, Refused] = {
         "JSON output",
         "response_format",
         "no_json_object",
-    ),
-    "no_custom_tools": Refused(
-        messages(*HI, tools=(t.CustomTool("g"),)), "'g'", "tools[0]", "no_custom_tools"
-    ),
-    "no_custom_tools in the history": Refused(
-        assistant(c.ToolCallPart("c", "g", "x", "custom")), "free-form", "messages", "no_custom_tools"
     ),
     "tool_choice_no_required": Refused(
         messages(*HI, tools=(TOOL,), tool_choice=t.ToolChoice("required")),

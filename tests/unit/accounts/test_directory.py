@@ -16,6 +16,7 @@ from bytespike.accounts.prices import Rates
 from bytespike.accounts.records import KeyRecord
 from bytespike.accounts.secrets import hash_key
 from bytespike.accounts.users import UserChanges
+from bytespike.catalog.load import Alias
 from bytespike.pricing.price import Price
 from bytespike.store import changes
 from bytespike.store import keys as store_keys
@@ -49,7 +50,7 @@ def test_a_key_is_loaded_once_and_then_found_without_io(tmp_path: Path) -> None:
             )
             assert directory.get(digest) is None
             found = await asyncio.gather(*(directory.load(digest) for _ in range(50)))
-            assert len([query for query in queries if query.startswith("SELECT")]) == 1
+            assert len([query for query in queries if query.startswith("SELECT")]) == 2  # the key, its caps
             record = directory.get(digest)
             assert all(each is record for each in found)
             assert isinstance(record, KeyRecord)
@@ -287,7 +288,7 @@ def test_routing_changes_arrive_and_the_old_snapshot_stays_as_it_was(tmp_path: P
             async with p.control.writing("test") as write:
                 await channels.update(write, view.channel.id, ChannelChanges(weight=9, credential="new"))
                 await groups.update(write, group.id, GroupChanges(multiplier_ppm=2_000_000))
-                await aliases.add(write, "gpt-latest*", "gpt-5-5")
+                await aliases.add(write, Alias("gpt-latest*", "gpt-5-5"))
             await directory.poll()
             after = directory.routes
             assert (after.channels[view.channel.id].weight, after.channels[view.channel.id].credential) == (
@@ -295,8 +296,8 @@ def test_routing_changes_arrive_and_the_old_snapshot_stays_as_it_was(tmp_path: P
                 "new",
             )
             assert after.groups[group.id].multiplier_ppm == 2_000_000
-            assert after.aliases == {"gpt-latest*": "gpt-5-5"}
-            assert (before.channels[view.channel.id].weight, before.aliases) == (1, {})
+            assert after.aliases == (Alias("gpt-latest*", "gpt-5-5"),)
+            assert (before.channels[view.channel.id].weight, before.aliases) == (1, ())
             async with p.control.writing("test") as write:
                 await channels.disable(write, view.channel.id, "401 from the upstream")
             await directory.poll()

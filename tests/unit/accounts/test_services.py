@@ -16,6 +16,7 @@ from bytespike.accounts.passwords import hash_password
 from bytespike.accounts.prices import AHEAD_US_MAX, Rates
 from bytespike.accounts.secrets import hash_key
 from bytespike.accounts.users import NewUser, UserChanges
+from bytespike.catalog.load import Alias
 from bytespike.errors import GatewayError, InvalidKey, InvalidRequest, NotFound, PermissionDenied
 from bytespike.store import audit
 from bytespike.store import changes as feed
@@ -338,7 +339,7 @@ def test_prices_are_bounded_whole_and_never_of_the_past(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pattern", ["", "*", "??", "a b", "a[bc]", "ä", "x" * 201])
 def test_an_alias_is_a_bounded_name_that_does_not_match_everything(tmp_path: Path, pattern: str) -> None:
     async def body(p: Plane) -> None:
-        error = await refused(p, InvalidRequest, lambda w: aliases.add(w, pattern, "gpt-5-5"))
+        error = await refused(p, InvalidRequest, lambda w: aliases.add(w, Alias(pattern, "gpt-5-5")))
         assert error.param == "pattern"
 
     with_plane(tmp_path, body)

@@ -7,12 +7,14 @@ from typing import Any, get_args
 
 import pytest
 
+from bytespike.core.dialect import Peek
+from bytespike.core.events import Failed
 from bytespike.errors import (
     Code,
     ContentPolicyViolation,
     ContextTooLong,
+    GatewayError,
     InvalidRequest,
-    ModelNotFound,
     RateLimited,
     error_for,
 )
@@ -22,6 +24,7 @@ from bytespike.protocols.anthropic_messages.errors import read_retry_after
 ENVELOPE_TYPES = {
     "invalid_param": "invalid_request_error",
     "context_length_exceeded": "invalid_request_error",
+    "previous_response_not_found": "invalid_request_error",
     "unsupported_feature": "invalid_request_error",
     "invalid_api_key": "authentication_error",
     "insufficient_balance": "billing_error",
@@ -91,7 +94,25 @@ FAILURES: dict[str, tuple[int, bytes, str, str]] = {
         "request",
         "content_policy_violation",
     ),
-    "an unknown model": (404, _error("not_found_error", "model: claude-x"), "request", "model_not_found"),
+    "a model that the upstream does not know": (
+        404,
+        _error("not_found_error", "model: claude-x"),
+        "channel",
+        "no_available_channel",
+    ),
+    "such a model, told as a bad request": (
+        400,
+        _error("invalid_request_error", "Model Not Exist"),
+        "channel",
+        "no_available_channel",
+    ),
+    "a path that is not there": (404, b"<html>nginx</html>", "channel", "no_available_channel"),
+    "a file that is not there": (
+        404,
+        _error("not_found_error", "File not found: file_011"),
+        "request",
+        "not_found",
+    ),
     "a body that is too large": (
         413,
         _error("request_too_large", "Request exceeds the maximum size"),
@@ -205,8 +226,71 @@ def test_retry_after_is_seconds_or_a_date(headers: dict[str, str], seconds: int 
     assert (failure.retry_after, failure.error.retry_after) == (seconds, seconds)
 
 
-def test_a_404_is_the_models() -> None:
-    assert isinstance(DIALECT.read_error(404, {}, b"{}").error, ModelNotFound)
+#: type of an error without a status, about, code of the error, the status that it amounts to
+TOLD: dict[str, tuple[str, str, int]] = {
+    "invalid_request_error": ("request", "invalid_param", 0),
+    "request_too_large": ("request", "request_entity_too_large", 0),
+    "rate_limit_error": ("channel", "no_available_channel", 429),
+    "authentication_error": ("channel", "no_available_channel", 401),
+    "billing_error": ("channel", "no_available_channel", 402),
+    "permission_error": ("channel", "no_available_channel", 403),
+    "not_found_error": ("channel", "no_available_channel", 404),
+    "overloaded_error": ("upstream", "no_available_channel", 0),
+    "timeout_error": ("upstream", "timeout", 0),
+    "api_error": ("upstream", "upstream_error", 0),
+    "brand_new_error": ("upstream", "upstream_error", 0),
+}
+
+
+def told_by_patch_response(body: bytes) -> GatewayError:
+    with pytest.raises(GatewayError) as raised:
+        DIALECT.patch_response(body, "claude")
+    return raised.value
+
+
+def told_by_read_response(body: bytes) -> GatewayError:
+    with pytest.raises(GatewayError) as raised:
+        DIALECT.read_response(body)
+    return raised.value
+
+
+def told_by_tap(body: bytes) -> GatewayError:
+    tap = DIALECT.tap(Peek("claude", True), "claude")
+    assert tap.feed(b"event: error\ndata: " + body + b"\n\n") == b""
+    assert tap.failure is not None
+    return tap.failure
+
+
+def told_by_stream_reader(body: bytes) -> GatewayError:
+    (failed,) = DIALECT.stream_reader().feed(b"event: error\ndata: " + body + b"\n\n")
+    assert isinstance(failed, Failed)
+    error = error_for(failed.code, failed.message)
+    error.about, error.upstream_status = failed.about, failed.status
+    return error
+
+
+@pytest.mark.parametrize("type_", TOLD)
+@pytest.mark.parametrize(
+    "read", [told_by_patch_response, told_by_read_response, told_by_tap, told_by_stream_reader]
+)
+def test_an_error_without_a_status_is_the_error_that_it_tells(type_: str, read: Any) -> None:
+    about, code, status = TOLD[type_]
+    error = read(_error(type_, "org 1234 of ops@example.com is overdrawn"))
+    assert (error.about, error.code, error.upstream_status) == (about, code, status)
+    # Only what is about the request is told in the upstream's words.
+    assert ("1234" in error.message) == (about == "request")
+
+
+def test_a_refusal_without_a_status_is_a_refusal() -> None:
+    body = _error("invalid_request_error", "Output blocked by content filtering policy")
+    for read in (told_by_patch_response, told_by_read_response, told_by_tap, told_by_stream_reader):
+        assert isinstance(read(body), ContentPolicyViolation)
+
+
+def test_an_empty_wallet_amounts_to_a_402() -> None:
+    body = _error("invalid_request_error", "Your credit balance is too low to access the Anthropic API.")
+    assert DIALECT.read_error(400, {}, body).status == 402
+    assert DIALECT.read_error(402, {}, body).status == 0
 
 
 def test_an_error_of_ours_keeps_its_words() -> None:

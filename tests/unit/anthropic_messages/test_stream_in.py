@@ -320,13 +320,14 @@ def test_events_of_new_types_are_foreign() -> None:
 
 ERRORS = {
     "overloaded_error": "no_available_channel",
-    "rate_limit_error": "rate_limit_exceeded",
+    "rate_limit_error": "no_available_channel",
     "invalid_request_error": "invalid_param",
     "api_error": "upstream_error",
     "timeout_error": "timeout",
     "request_too_large": "request_entity_too_large",
-    "authentication_error": "upstream_error",
-    "billing_error": "upstream_error",
+    "authentication_error": "no_available_channel",
+    "billing_error": "no_available_channel",
+    "permission_error": "no_available_channel",
     "brand_new_error": "upstream_error",
 }
 
@@ -336,7 +337,8 @@ def test_an_error_event_fails_with_the_code_of_its_type(type_: str, code: str) -
     error = {"type": "error", "error": {"type": type_, "message": "the account 7 is overdrawn"}}
     failed = failure(start(), block(0, TEXT), error, *hello())
     assert failed.code == code
-    assert ("7" in failed.message) == (type_ not in ("authentication_error", "billing_error"))
+    # Only what is about the request is told in the upstream's words.
+    assert ("7" in failed.message) == (type_ in ("invalid_request_error", "request_too_large"))
 
 
 MALFORMED: dict[str, bytes] = {

@@ -474,3 +474,31 @@ def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     out += writer.write([e.TextDelta(1, "x" * 6), e.TextDelta(1, "x" * 6)])
     validate_stream(out)
     assert b"overlap" in out
+
+
+@pytest.mark.parametrize("within", [False, True], ids=["after it", "before its end"])
+def test_a_proof_after_the_last_text_is_left_out_and_named(within: bool) -> None:
+    proof = whole(c.ReasoningPart(proof=c.Proof("gemini", "c2ln")), 1)
+    writer = DIALECT.stream_writer(REPLY)
+    start, end = whole(c.TextPart("hi"))
+    events = [STARTED, start, *([*proof, end] if within else [end, *proof]), *DONE]
+    written = valid_events(writer.write(events))
+    assert [
+        event["content_block"]["type"] for event in written if event["type"] == "content_block_start"
+    ] == ["text"]
+    assert written[-2]["delta"]["stop_reason"] == "end_turn"
+    assert [notice.feature for notice in writer.notices] == ["the signature of a text"]
+
+
+def test_a_proof_between_a_text_and_a_call_stays() -> None:
+    proof = c.ReasoningPart(proof=c.Proof("gemini", "c2ln"))
+    call = c.ToolCallPart("call_1", "look", "{}")
+    written = blocks(*whole(c.TextPart("hi")), *whole(proof, 1), *whole(call, 2))
+    starts = [event["content_block"]["type"] for event in written if event["type"] == "content_block_start"]
+    assert starts == ["text", "thinking", "tool_use"]
+    assert [event["index"] for event in written if event["type"] == "content_block_stop"] == [0, 1, 2]
+
+
+def test_a_proof_that_is_all_there_is_stays() -> None:
+    written = blocks(*whole(c.ReasoningPart(proof=c.Proof("gemini", "c2ln"))))
+    assert written[0]["content_block"]["type"] == "thinking"

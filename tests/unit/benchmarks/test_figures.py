@@ -7,7 +7,7 @@ import datetime
 import pytest
 
 from benchmarks.figures import Figure, Sample, median_ratio, per_event_us, told
-from benchmarks.report import Part, aligned, record, side_by_side, table
+from benchmarks.report import Part, aligned, groups, record, side_by_side, squares, table
 from benchmarks.results import page
 
 
@@ -71,11 +71,45 @@ def test_the_table_has_a_line_per_figure_with_budget_figure_and_verdict() -> Non
             Figure(case="memory", value=80.0, unit="MB", budget=None),
         ]
     ).splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 5
+    assert lines[3] == ""
     assert lines[0].split() == ["case", "budget", "figure", "verdict", "CPU", "nginx", "×", "nginx", "rate"]
     cells = [cell.strip() for cell in lines[2].split("  ") if cell.strip()]
     assert cells == ["unary", "≤ 6.00 ×", "7.50 ×", "over by 25 %", "120 µs", "16.0 µs", "7.50"]
-    assert "≤" not in lines[3]
+    assert "≤" not in lines[4]
+
+
+def _pair(client: str, upstream: str, value: float, group: str = "unary") -> Figure:
+    pair = (client, upstream)
+    return Figure(case=f"{group}/{client}-{upstream}", value=value, unit="x", budget=6.0, pair=pair)
+
+
+def test_groups_have_the_order_of_the_dialects_whatever_was_measured_first() -> None:
+    kept = Figure(case="unary/responses-store", value=9.0, unit="x", budget=None)
+    figures = [
+        kept,
+        _pair("chat", "anthropic", 1.0),
+        _pair("gemini", "gemini", 2.0, "agent"),
+        _pair("anthropic", "gemini", 3.0),
+        _pair("gemini", "gemini", 4.0),
+    ]
+    found = groups(figures)
+    assert [*found] == ["unary", "agent"]
+    assert [figure.value for figure in found["unary"]] == [4.0, 3.0, 1.0, 9.0]
+
+
+def test_pairs_stand_in_a_square_with_a_mark_where_the_budget_is_missed() -> None:
+    figures = [
+        _pair("chat", "anthropic", 6.5),
+        _pair("chat", "chat", 5.0),
+        _pair("gemini", "chat", 1.0, "agent"),
+    ]
+    assert {name: [[*cells] for cells in rows] for name, rows in squares(figures).items()} == {
+        "unary": [
+            ["client ↓ upstream →", "anthropic", "chat", "responses", "gemini"],
+            ["chat", "6.50 × !", "5.00 ×", "", ""],
+        ]
+    }
 
 
 def test_columns_are_aligned() -> None:
@@ -93,6 +127,10 @@ def test_the_record_says_what_the_table_says() -> None:
         "ratio_to_nginx": 2.0,
         "rounds": [1],
     }
+
+
+def test_the_record_of_a_pair_names_client_and_upstream() -> None:
+    assert record(_pair("chat", "gemini", 5.0)).items() >= {"client": "chat", "upstream": "gemini"}.items()
 
 
 def test_peers_stand_side_by_side_and_what_they_lack_is_told() -> None:

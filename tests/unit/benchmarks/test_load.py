@@ -14,7 +14,7 @@ from benchmarks.check import check
 from benchmarks.load import Loader
 from benchmarks.processes import NotMeasured, Processes, free_port
 from benchmarks.stage import ROOT
-from benchmarks.work import PATHS, WHOLE, Dialect, Manner, Target, Work
+from benchmarks.work import DIALECTS, WHOLE, Dialect, Manner, Target, Work, path
 from benchmarks.wrk import Wrk
 
 
@@ -37,14 +37,20 @@ def loader(tmp_path: Path) -> Loader:
 
 
 def _target(port: int, work: Work) -> Target:
-    body = prompts.body(work.client, work.prompt, "a-model", stream=work.manner.stream)
-    return Target(port, work.manner.prefix + PATHS[work.client], (), body)
+    where = path(work.client, "a-model", stream=work.manner.stream)
+    return Target(port, work.manner.prefix + where, (), prompts.body(work, "a-model"))
 
 
-@pytest.mark.parametrize("dialect", ["anthropic", "chat"])
-@pytest.mark.parametrize("manner", [WHOLE, Manner(3), Manner(3, 1), Manner(3, 10, stamped=True)])
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("manner", [WHOLE, Manner(3), Manner(3, 1)])
 def test_each_manner_passes_the_check(upstream: int, dialect: Dialect, manner: Manner) -> None:
     work = Work(dialect, dialect, "short", manner)
+    check("the upstream", work, _target(upstream, work))
+
+
+@pytest.mark.parametrize("dialect", ["anthropic", "chat", "gemini"])
+def test_stamped_streams_pass_the_check(upstream: int, dialect: Dialect) -> None:
+    work = Work(dialect, dialect, "short", Manner(3, 10, stamped=True))
     check("the upstream", work, _target(upstream, work))
 
 
@@ -54,12 +60,14 @@ def test_it_answers_large_bodies_only_when_they_are_complete(upstream: int, load
     assert (counts.completed, counts.failure) == (6, "")
 
 
-def test_every_event_of_every_stream_is_counted_once(upstream: int, loader: Loader) -> None:
-    work = Work("anthropic", "anthropic", "short", Manner(200))
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_event_of_every_stream_is_counted_once(upstream: int, loader: Loader, dialect: Dialect) -> None:
+    work = Work(dialect, dialect, "short", Manner(200))
     target = _target(upstream, work)
     counts = loader.run(target, work, connections=4, requests=10)
     assert (counts.completed, counts.events) == (10, 2000)
-    assert loader.tallies[upstream] == load.Tally(answered=10, cut=0)
+    assert loader.sent_to(upstream) == {work: load.Tally(answered=10, cut=0)}
+    assert loader.sent_to(upstream + 1) == {}
 
 
 def test_an_events_delay_is_from_its_writing_to_its_reading(upstream: int, loader: Loader) -> None:
@@ -84,7 +92,7 @@ def test_an_answer_that_is_not_200_is_a_failure(upstream: int, loader: Loader) -
     work = Work("chat", "chat", "short", WHOLE)
     with pytest.raises(NotMeasured, match="status 404"):
         loader.run(Target(upstream, "/elsewhere", (), b"{}"), work, connections=1, requests=1)
-    assert loader.tallies[upstream] == load.Tally(answered=0, cut=1)
+    assert loader.sent_to(upstream) == {work: load.Tally(answered=0, cut=1)}
 
 
 def test_the_request_is_sent_with_its_length_and_headers() -> None:

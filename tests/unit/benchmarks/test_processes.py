@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import prerequisites, procfs
-from benchmarks.cases import FULL, QUICK
+from benchmarks.cases import AGENT_CASES, FULL, LONG_PAIRS, PAIRS, QUICK, STREAM_CASES, WHOLE_CASES
 from benchmarks.measured import PEER_CASES, chosen, names, works
 from benchmarks.prerequisites import Missing
 from benchmarks.processes import Cores, NotMeasured, Processes, free_port
@@ -82,6 +82,34 @@ def test_cases_are_chosen_by_a_part_of_their_name() -> None:
     assert set(chosen([], QUICK)) == set(names()) - set(QUICK.left_out)
     assert set(QUICK.left_out) < set(names())
     assert set(PEER_CASES) < set(names())
+
+
+def test_every_pair_is_measured_whole_and_streamed() -> None:
+    for kind in ("unary", "stream-burst"):
+        found = {
+            case.pair: case
+            for case in (*WHOLE_CASES, *STREAM_CASES)
+            if case.name.startswith(f"{kind}/") and case.pair is not None
+        }
+        assert set(found) == set(PAIRS)
+        assert {pair for pair, case in found.items() if not case.brief} == set(LONG_PAIRS)
+
+
+def test_a_case_is_the_work_that_its_pair_says() -> None:
+    assert len(PAIRS) == len(set(PAIRS)) == 16
+    for case in (*WHOLE_CASES, *AGENT_CASES):
+        if case.pair is not None:
+            assert case.pair == (case.work.client, case.work.upstream)
+            assert case.budget == (8.0 if case.unit == "ms" else 10.0) or not case.work.translated
+            assert not case.work.store
+    for case in STREAM_CASES:
+        assert case.pair == (case.few.client, case.few.upstream) == (case.many.client, case.many.upstream)
+
+
+def test_a_full_run_measures_every_case_and_a_part_of_the_name_chooses_pairs() -> None:
+    assert chosen(["-to-gemini"], FULL) == [name for name in names() if name.endswith("-to-gemini")]
+    assert len(chosen(["unary/"], FULL)) == len(PAIRS) + 1
+    assert len(names()) == len(set(names()))
 
 
 def test_the_gateway_has_a_model_for_every_upstream_and_manner() -> None:

@@ -219,12 +219,16 @@ def test_a_family_file_is_read_whole() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ('capabilities = ["tools"]', 'capabilities = ["fly"]', "x-1: unknown capability fly"),
+        ('capabilities = ["tools"]', 'capabilities = ["fly"]', "x-1: capabilities: unknown capability fly"),
         ('input_modalities = ["text"]', 'input_modalities = ["smell"]', "unknown modality smell"),
         ('published = ["openai_chat"]', 'published = ["smtp"]', "unknown protocol smtp"),
         ('input = "1"', 'input = "1.0000001"', "a part of a micro-dollar"),
         ('input = "1"', "input = 1.5", "Expected `str`"),
-        ("hold_output_tokens = 10", "hold_output_tokens = 11", "does not hold"),
+        (
+            "hold_output_tokens = 10",
+            "hold_output_tokens = 11",
+            "hold_output_tokens: expected 1 to max_output_tokens, 10",
+        ),
         ('slug = "x-1"', 'slug = "x-1"\ncolour = "red"', "unknown field `colour`"),
         ("price =", "# price =", "has a price"),
         ('kind = "text"', 'kind = "image"', "image price table"),

@@ -57,7 +57,8 @@ def test_concurrent_opens_of_one_key_read_it_once(tmp_path: Path) -> None:
         queries = count_selects(built)
         opened = await asyncio.gather(*(ledger.open(key) for _ in range(20)))
         assert all(account is opened[0] for account in opened)
-        assert len(queries) == 3  # the balance, the spend, one window
+        # The balance, the spend, one window; and again once the window's meter is begun, with the key locked.
+        assert len(queries) == 3 + 1 + 3
 
     with_ledger(tmp_path, body)
 
@@ -324,7 +325,7 @@ def test_meters_forget_wallets_that_nobody_uses(tmp_path: Path) -> None:
             wallet = user_wallet(f"w{number}")
             key = key_record(f"key_{number}", user_id="u1", account_id=wallet)
             await ledger.open(await built.add_key(key))
-        assert len(ledger._book._wallets) == 2
-        assert len(ledger._book._owners) == 1
+        assert len(ledger._book.wallets) == 2
+        assert len(ledger._book.owners) == 1
 
     with_ledger(tmp_path, body, accounts_max=2)

@@ -68,15 +68,12 @@ def resolved(built: House, ledger: Ledger, account: KeyAccount, how: str) -> Hol
     hold = ledger.hold(account, "r1", 3 * USD)
     if how == "posted":
         ledger.post(hold, receipt_for(hold, built.clock.now_us(), 1 * USD), ())
-    elif how == "voided":
-        ledger.void(hold)
     else:
-        built.clock.forward(3601)
-        assert ledger.expire() == 1
+        ledger.void(hold)
     return hold
 
 
-@pytest.mark.parametrize("first", ["posted", "voided", "expired"])
+@pytest.mark.parametrize("first", ["posted", "voided"])
 def test_a_hold_resolves_once_and_the_second_time_changes_nothing(tmp_path: Path, first: str) -> None:
     async def body(built: House, ledger: Ledger, account: KeyAccount) -> None:
         hold = resolved(built, ledger, account, first)
@@ -108,6 +105,96 @@ def test_a_hold_expires_at_its_maximum_age_and_not_before(tmp_path: Path) -> Non
         assert meters(account) == before
 
     with_key(tmp_path, body, hold_age_s_max=60)
+
+
+def test_what_an_expired_hold_delivers_after_all_is_billed_once(tmp_path: Path) -> None:
+    async def body(built: House, ledger: Ledger, account: KeyAccount) -> None:
+        hold = ledger.hold(account, "r1", 3 * USD)
+        built.clock.forward(60)
+        assert ledger.expire() == 1
+        assert meters(account) == (10 * USD, 0, 100 * USD, 0, 0, 0, 0)
+        ledger.post(hold, receipt_for(hold, built.clock.now_us(), 2 * USD), ())
+        assert meters(account) == (8 * USD, 0, 98 * USD, 0, 0, 0, 2 * USD)
+        for again in (lambda: ledger.void(hold), lambda: ledger.post(hold, receipt_for(hold, 1, 1), ())):
+            with pytest.raises(HoldResolved):
+                again()
+        await ledger.flush()
+        assert meters(account) == (8 * USD, 0, 98 * USD, 0, 0, 0, 2 * USD)
+        assert await built.balance() == 8 * USD
+
+    with_key(tmp_path, body, hold_age_s_max=60)
+
+
+def test_a_meter_is_not_dropped_while_an_expired_hold_may_still_be_posted(tmp_path: Path) -> None:
+    async def body(built: House, ledger: Ledger, account: KeyAccount) -> None:
+        hold = ledger.hold(account, "r1", 3 * USD)
+        built.clock.forward(60)
+        ledger.expire()
+        for number in range(2, 5):
+            await ledger.open(await built.add_key(key_record(f"key_{number}")))
+        assert ledger.account(account.record) is account
+        ledger.post(hold, receipt_for(hold, built.clock.now_us(), 1 * USD), ())
+        await ledger.flush()
+        assert account.wallet.free() == 9 * USD == await built.balance()
+        assert (account.undrained, account.pins) == (0, 0)
+
+    with_key(tmp_path, body, hold_age_s_max=60, accounts_max=1)
+
+
+def test_an_expired_hold_of_which_nothing_was_delivered_keeps_its_attempts(tmp_path: Path) -> None:
+    async def body(built: House, ledger: Ledger, account: KeyAccount) -> None:
+        before = meters(account)
+        hold = ledger.hold(account, "r1", 3 * USD)
+        built.clock.forward(60)
+        ledger.expire()
+        ledger.void(hold, (attempt_for(hold, built.clock.now_us(), outcome="failed", status=500),))
+        assert (hold.state, ledger.stats().spool_records) == ("voided", 1)
+        assert meters(account) == before
+
+    with_key(tmp_path, body, hold_age_s_max=60)
+
+
+def test_a_hold_does_not_expire_while_its_request_says_that_it_lives(tmp_path: Path) -> None:
+    async def body(built: House, ledger: Ledger, account: KeyAccount) -> None:
+        hold = ledger.hold(account, "r1", 1)
+        for _ in range(5):
+            hold.keep()
+            built.clock.forward(60)
+            assert ledger.expire() == 0
+        built.clock.forward(59)
+        assert ledger.expire() == 0
+        built.clock.forward(1)
+        assert ledger.expire() == 1
+
+    with_key(tmp_path, body, hold_age_s_max=60)
+
+
+def test_a_stream_that_outgrows_its_hold_sets_more_aside_while_there_is_more(tmp_path: Path) -> None:
+    async def body(built: House, ledger: Ledger, account: KeyAccount) -> None:
+        hold = ledger.hold(account, "r1", 3 * USD)
+        assert ledger.extend(hold, 5 * USD)
+        assert (hold.amount, ledger.stats().held) == (8 * USD, 8 * USD)
+        assert meters(account) == (2 * USD, 8 * USD, 92 * USD, 8 * USD, 1, 1, 0)
+        assert not ledger.extend(hold, 2 * USD + 1)
+        assert not await ledger.extend_borrowing(hold, 2 * USD + 1)
+        assert await ledger.extend_borrowing(hold, 2 * USD)
+        ledger.post(hold, receipt_for(hold, built.clock.now_us(), 9 * USD), ())
+        assert meters(account) == (1 * USD, 0, 91 * USD, 0, 0, 0, 9 * USD)
+        with pytest.raises(HoldResolved):
+            ledger.extend(hold, 1)
+
+    with_key(tmp_path, body)
+
+
+def test_a_window_binds_what_a_stream_asks_for_too(tmp_path: Path) -> None:
+    async def body(built: House, ledger: Ledger, account: KeyAccount) -> None:
+        capped = ledger.account(key_record(limit_5h=4 * USD))
+        assert capped is account
+        hold = ledger.hold(account, "r1", 3 * USD)
+        assert not ledger.extend(hold, 1 * USD + 1)
+        assert ledger.extend(hold, 1 * USD)
+
+    with_key(tmp_path, body)
 
 
 def test_a_clock_that_is_set_does_not_expire_holds(tmp_path: Path) -> None:

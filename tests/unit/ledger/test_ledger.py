@@ -77,8 +77,9 @@ def test_starting_brings_in_what_an_earlier_process_left(tmp_path: Path) -> None
 
 def abandon(ledger: Ledger) -> None:
     """What the death of a process leaves: files, and no lock."""
-    for task in ledger._tasks:
+    for task in ledger._upkeep.tasks:
         task.cancel()
+    ledger._sharing.wake.close()
     ledger._spool.close()
 
 

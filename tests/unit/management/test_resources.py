@@ -9,6 +9,7 @@ from bytespike.accounts.prices import Rates
 from bytespike.accounts.secrets import hash_key
 from bytespike.http.management.pricing import price_list
 from bytespike.ledger import transfers
+from bytespike.protocols.fidelity import load_features
 from bytespike.store import audit
 from bytespike.store.wallets import user_wallet
 from tests.support.management import Managed, managed
@@ -194,7 +195,12 @@ def test_available_models_say_native_or_translated(tmp_path: Path) -> None:
         listed = (await m.client.get("/me/available-models", headers=m.with_key())).json()
         (model,) = listed["items"]
         assert (model["id"], model["family"], listed["total"]) == ("gpt-5-5", "gpt", 1)
-        assert model["protocols"] == {"openai_chat": "native", "anthropic_messages": "translated"}
+        assert model["protocols"] == {
+            "openai_chat": "native",
+            "anthropic_messages": "translated",
+            "openai_responses": "translated",
+            "gemini": "translated",
+        }
 
     with_gateway(tmp_path, body)
 
@@ -264,5 +270,21 @@ def test_public_prices_are_the_channels_then_the_catalogs(tmp_path: Path) -> Non
         await parts.directory.poll()
         assert entries()["gpt-5-5"]["per_million_tokens"]["input"] == "4.00"
         assert entries()[""].startswith("20")
+
+    with_gateway(tmp_path, body)
+
+
+def test_everybody_may_see_what_survives_between_dialects(tmp_path: Path) -> None:
+    async def body(m: Managed) -> None:
+        answer = await m.client.get("/fidelity")
+        assert answer.status_code == 200
+        table = answer.json()
+        assert table["dialects"] == ["anthropic_messages", "openai_chat", "openai_responses", "gemini"]
+        rows = {row["id"]: row for row in table["features"]}
+        assert len(rows) == len(load_features())
+        assert rows["tools"]["pairs"]["gemini"]["openai_chat"] == "translated"
+        assert {o for row in rows.values() for pairs in row["pairs"].values() for o in pairs.values()} <= set(
+            table["outcomes"]
+        )
 
     with_gateway(tmp_path, body)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from bytespike import errors
+from bytespike.core.dialect import Peek
+from bytespike.core.events import Failed
 from bytespike.protocols.openai_chat import DIALECT
 from bytespike.protocols.openai_chat.errors import MESSAGE_CHARS_MAX
 
@@ -110,6 +112,76 @@ ROWS: dict[str, tuple[int, Any, str, type[errors.GatewayError]]] = {
         "request",
         errors.InvalidRequest,
     ),
+    "a bad key, told as a bad request (Gemini)": (
+        400,
+        [
+            {
+                "error": {
+                    "code": 400,
+                    "message": "API key not valid. Please pass a valid API key.",
+                    "status": "INVALID_ARGUMENT",
+                    "details": [
+                        {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
+                    ],
+                }
+            }
+        ],
+        "channel",
+        errors.NoAvailableChannel,
+    ),
+    "a bad key, told in words alone (Gemini)": (
+        400,
+        [{"error": {"code": 400, "message": "API key expired. Please renew the API key."}}],
+        "channel",
+        errors.NoAvailableChannel,
+    ),
+    "a model that is not there (Gemini)": (
+        404,
+        [
+            {
+                "error": {
+                    "code": 404,
+                    "message": "models/x is not found for API version v1main",
+                    "status": "NOT_FOUND",
+                }
+            }
+        ],
+        "channel",
+        errors.NoAvailableChannel,
+    ),
+    "a model that is not there (DeepSeek)": (
+        400,
+        openai("Model Not Exist", type="invalid_request_error", code="invalid_request_error"),
+        "channel",
+        errors.NoAvailableChannel,
+    ),
+    "a model that is not there (OpenRouter)": (
+        400,
+        {"error": {"message": "vendor/x is not a valid model ID", "code": 400}},
+        "channel",
+        errors.NoAvailableChannel,
+    ),
+    "a model that is not there (MiniMax)": (
+        400,
+        {
+            "type": "error",
+            "error": {"type": "bad_request_error", "message": "invalid params, unknown model 'x' (2013)"},
+        },
+        "channel",
+        errors.NoAvailableChannel,
+    ),
+    "a model that is not there (vLLM)": (
+        404,
+        {"object": "error", "message": "The model `x` does not exist.", "type": "NotFoundError", "code": 404},
+        "channel",
+        errors.NoAvailableChannel,
+    ),
+    "a member that speaks of models": (
+        400,
+        openai("unknown model of the caller's own words", param="tools[0].function.description"),
+        "request",
+        errors.InvalidRequest,
+    ),
     "something not found": (404, openai("No such file", code="file_not_found"), "request", errors.NotFound),
     "the channel's model": (
         404,
@@ -206,6 +278,147 @@ def test_what_is_not_about_the_request_is_not_told_in_the_providers_words(row: s
         assert word not in said
 
 
+#: A failure inside of a success: whose trouble, the client's error class, and the status that it amounts to.
+TOLD: dict[str, tuple[dict[str, Any], str, type[errors.GatewayError], int]] = {
+    "MiniMax refuses the input": (
+        {"base_resp": {"status_code": 1026, "status_msg": "input new_sensitive"}},
+        "request",
+        errors.ContentPolicyViolation,
+        0,
+    ),
+    "MiniMax refuses the output": (
+        {"base_resp": {"status_code": 1027, "status_msg": "output new_sensitive"}},
+        "request",
+        errors.ContentPolicyViolation,
+        0,
+    ),
+    "MiniMax refuses a member": (
+        {"base_resp": {"status_code": 2013, "status_msg": "invalid params, temperature"}},
+        "request",
+        errors.InvalidRequest,
+        0,
+    ),
+    "MiniMax limits the rate, with a number that is Zhipu's for a bad key": (
+        {"base_resp": {"status_code": 1002, "status_msg": "rate limit"}},
+        "channel",
+        errors.NoAvailableChannel,
+        429,
+    ),
+    "MiniMax refuses the key": (
+        {"base_resp": {"status_code": 2049, "status_msg": "invalid api key"}},
+        "channel",
+        errors.NoAvailableChannel,
+        401,
+    ),
+    "MiniMax fails": (
+        {"base_resp": {"status_code": 1033, "status_msg": "mysql"}},
+        "upstream",
+        errors.UpstreamError,
+        0,
+    ),
+    "OpenRouter refuses the content": (
+        {"error": {"code": 403, "message": "flagged", "metadata": {"flagged_input": "y"}}},
+        "request",
+        errors.ContentPolicyViolation,
+        0,
+    ),
+    "OpenRouter has no credit": (
+        {"error": {"code": 402, "message": "the account of ops@example.com is empty"}},
+        "channel",
+        errors.NoAvailableChannel,
+        402,
+    ),
+    "OpenRouter limits the rate": (
+        {"error": {"code": 429, "message": "slow"}},
+        "channel",
+        errors.NoAvailableChannel,
+        429,
+    ),
+    "OpenRouter's provider is down": (
+        {"error": {"code": 502, "message": "down"}},
+        "upstream",
+        errors.UpstreamError,
+        0,
+    ),
+    "the prompt is too long": (
+        {"error": {"code": 400, "message": "This model's maximum context length is 5 tokens"}},
+        "request",
+        errors.ContextTooLong,
+        0,
+    ),
+}
+
+
+def told_by_patch_response(body: dict[str, Any]) -> errors.GatewayError:
+    with pytest.raises(errors.GatewayError) as raised:
+        DIALECT.patch_response(encode(body), "gpt")
+    return raised.value
+
+
+def told_by_read_response(body: dict[str, Any]) -> errors.GatewayError:
+    with pytest.raises(errors.GatewayError) as raised:
+        DIALECT.read_response(encode(body))
+    return raised.value
+
+
+def told_by_tap(body: dict[str, Any]) -> errors.GatewayError:
+    tap = DIALECT.tap(Peek("gpt", True), "gpt")
+    assert tap.feed(b"data: " + encode(body) + b"\n\n") == b""
+    assert tap.failure is not None
+    return tap.failure
+
+
+def told_by_stream_reader(body: dict[str, Any]) -> errors.GatewayError:
+    (failed,) = DIALECT.stream_reader().feed(b"data: " + encode(body) + b"\n\n")
+    assert isinstance(failed, Failed)
+    error = errors.error_for(failed.code, failed.message)
+    error.about, error.upstream_status = failed.about, failed.status
+    return error
+
+
+@pytest.mark.parametrize("row", TOLD)
+@pytest.mark.parametrize(
+    "read", [told_by_patch_response, told_by_read_response, told_by_tap, told_by_stream_reader]
+)
+def test_an_error_inside_of_a_success_is_the_error_that_it_tells(row: str, read: Any) -> None:
+    body, about, kind, status = TOLD[row]
+    error = read(body)
+    assert (type(error), error.about, error.upstream_status) == (kind, about, status)
+    assert "ops@example.com" not in error.message
+    if kind is errors.ContentPolicyViolation:
+        assert error.message in ("input new_sensitive", "output new_sensitive", "flagged")
+
+
+@pytest.mark.parametrize("choices", [None, [], [{"index": 0, "message": {"content": "x"}}]])
+def test_a_refusal_counts_whatever_stands_beside_it(choices: Any) -> None:
+    body = {"choices": choices, "base_resp": {"status_code": 1027, "status_msg": "no"}}
+    for read in (told_by_patch_response, told_by_read_response, told_by_tap, told_by_stream_reader):
+        assert isinstance(read(body), errors.ContentPolicyViolation)
+    fine = {
+        "choices": [{"message": {"role": "assistant", "content": "x"}}],
+        "base_resp": {"status_code": 0, "status_msg": ""},
+    }
+    assert DIALECT.read_response(encode(fine)).candidates
+    assert DIALECT.patch_response(encode(fine), "gpt")[0] == encode(fine)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "amounts_to"),
+    [
+        (400, [{"error": {"message": "x", "details": [{"reason": "API_KEY_INVALID"}]}}], 401),
+        (400, openai("no money", code="insufficient_quota"), 402),
+        (400, openai("Model Not Exist"), 404),
+        (401, openai("no"), 0),
+        (429, openai("no", code="insufficient_quota"), 0),
+        (400, openai("bad", param="x"), 0),
+    ],
+)
+def test_a_channels_fault_amounts_to_a_status_where_its_own_is_another(
+    status: int, body: Any, amounts_to: int
+) -> None:
+    assert DIALECT.read_error(status, {}, encode(body)).status == amounts_to
+
+
 def test_the_request_is_told_the_providers_words_and_the_member() -> None:
     error = DIALECT.read_error(400, {}, encode(openai("temperature is too hot", param="temperature"))).error
     assert (error.message, error.param) == ("temperature is too hot", "temperature")
@@ -264,6 +477,7 @@ def test_a_strange_body_is_still_an_answer(body: bytes) -> None:
 TYPES = {
     "invalid_param": "invalid_request_error",
     "context_length_exceeded": "invalid_request_error",
+    "previous_response_not_found": "invalid_request_error",
     "unsupported_feature": "invalid_request_error",
     "invalid_api_key": "authentication_error",
     "insufficient_balance": "insufficient_balance",

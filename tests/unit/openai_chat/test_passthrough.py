@@ -143,6 +143,32 @@ def test_members_that_this_gateway_had_invented_do_not_reach_an_upstream() -> No
     assert DIALECT.patch_request(before, DIALECT.peek(before), knows) is before
 
 
+def test_reasoning_of_another_family_does_not_reach_an_upstream() -> None:
+    def turn(*formats: str) -> dict[str, Any]:
+        details = [{"type": "reasoning.encrypted", "data": name, "format": name} for name in formats]
+        shown = {"role": "assistant", "content": "x", "reasoning_content": "t"}
+        return {**shown, "reasoning_details": details} if details else shown
+
+    messages = [
+        turn(),
+        turn("anthropic-claude-v1"),
+        turn("anthropic-claude-v1", "vendor-v1"),
+        turn("vendor-v1"),
+    ]
+    before = body(messages=messages)
+
+    def sent(family: str, *quirks: str) -> bytes:
+        target = Target("gpt", family=family, quirks=frozenset(quirks))
+        return DIALECT.patch_request(before, DIALECT.peek(before), target)
+
+    bare = {"role": "assistant", "content": "x"}
+    assert json.loads(sent("gpt"))["messages"] == [turn(), bare, turn("vendor-v1"), turn("vendor-v1")]
+    # A vendor whose own member it is keeps the text.
+    assert json.loads(sent("deepseek", "reasoning_content"))["messages"][1] == turn()
+    # Its own, a vendor that takes anybody's, and a model of which nothing is known: byte for byte.
+    assert sent("claude") is sent("gpt", "reasoning_details") is sent("") is before
+
+
 ANSWER = b'{"id":"x", "model":"upstream-name","choices":[{"index":0,"message":{"role":"assistant","content":"\\"model\\":\\"upstream-name\\""}}], "usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}'
 
 

@@ -414,6 +414,14 @@ def test_a_location_without_its_wrapper() -> None:
     assert tool.user_location == {"city": "Bern"}
 
 
+def test_a_mark_on_the_whole_request() -> None:
+    request = read(cache_control={"type": "ephemeral", "ttl": "1h"})
+    assert request.cache == c.CacheMark("1h")
+    # OpenRouter's spelling is not told as a loss elsewhere.
+    assert request.extras[NAME] == {"_cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    assert read(cache_control=None).cache is None
+
+
 def test_a_marked_tool() -> None:
     tool = read(
         tools=[{"type": "function", "function": {"name": "f"}, "cache_control": {"type": "ephemeral"}}]

@@ -133,9 +133,99 @@ def test_base64_that_is_no_media_counts_as_text(part: dict[str, object]) -> None
     assert estimate_prompt_tokens(body(part)) - EMPTY >= 16_000
 
 
-def test_text_that_only_looks_inline_counts_as_text() -> None:
-    part = {"inlineData": {"mimeType": "text/plain", "data": "a text with spaces " * 3_000}}
-    assert list(payloads(body(part))) == []
+FAKE = inline(PNG, 400) + "这是文字 " * 20_000
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        # In a call's input, in every shape that media have elsewhere.
+        {
+            "role": "assistant",
+            "content": [{"type": "tool_use", "id": "t", "name": "f", "input": {"data": FAKE}}],
+        },
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "tool_use", "id": "t", "name": "f", "input": {"content": [anthropic(FAKE)]}}
+            ],
+        },
+        {
+            "role": "assistant",
+            "content": [{"type": "tool_use", "id": "t", "name": "f", "input": openai(FAKE)}],
+        },
+        {
+            "role": "assistant",
+            "tool_calls": [{"id": "t", "function": {"name": "f", "arguments": json.dumps(openai(FAKE))}}],
+        },
+        {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": gemini(FAKE)}}]},
+        # In text.
+        {"role": "user", "content": f"data:image/png;base64,{FAKE}"},
+        {"role": "user", "content": [{"type": "text", "text": f"data:image/png;base64,{FAKE}"}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": FAKE}]},
+        # In a place for media, and declared as text.
+        {"role": "user", "content": [anthropic(FAKE, "document", "text/plain")]},
+        {"role": "user", "content": [{"type": "document", "source": {"type": "text", "data": FAKE}}]},
+        {"role": "user", "content": [openai(FAKE, "text/plain")]},
+        {"role": "user", "content": [openai(FAKE, "image/svg+xml")]},
+        {"role": "user", "parts": [{"inlineData": {"mimeType": "text/plain", "data": FAKE}}]},
+        {"role": "user", "content": [{"type": "file", "file": {"file_data": FAKE}}]},
+        {
+            "role": "user",
+            "content": [{"type": "file", "file": {"file_data": f"data:text/csv;base64,{FAKE}"}}],
+        },
+        # In a place for media of a thing that has none.
+        {"role": "user", "content": [anthropic(FAKE, "search_result")]},
+        {"role": "user", "data": FAKE},
+    ],
+    ids=range(17),
+)
+def test_text_dressed_up_as_a_picture_is_held_for_as_text(message: dict[str, object]) -> None:
+    raw = json.dumps(
+        {"model": "m", "messages": [message], "contents": [message]}, ensure_ascii=False
+    ).encode()
+    assert payloads(raw) == []
+    # 120,000 characters, of which 80,000 are Chinese, twice.
+    assert estimate_prompt_tokens(raw) > 2 * 80_000
+
+
+@pytest.mark.parametrize(
+    ("part", "kind"),
+    [
+        ({"type": "tool_result", "tool_use_id": "t", "content": [anthropic(inline(PNG, 40_000))]}, "image"),
+        ({"type": "input_image", "image_url": f"data:image/png;base64,{inline(PNG, 40_000)}"}, "image"),
+        (
+            {"type": "input_file", "file_data": f"data:application/pdf;base64,{inline(PDF, 40_000)}"},
+            "document",
+        ),
+        ({"type": "file", "file": {"file_data": inline(PDF, 40_000)}}, "document"),
+        ({"type": "function_call_output", "output": [openai(inline(PNG, 40_000))]}, "image"),
+        (
+            {"type": "computer_call_output", "output": openai(inline(PNG, 40_000))},
+            "image",
+        ),
+        ({"type": "image_generation_call", "result": inline(PNG, 40_000)}, "image"),
+        ({"role": "assistant", "images": [openai(inline(PNG, 40_000))]}, "image"),
+        ({"inline_data": {"mime_type": "video/mp4", "data": inline(MP4, 40_000)}}, "stream"),
+        ({"functionResponse": {"name": "f", "parts": [gemini(inline(JPEG, 40_000))]}}, "image"),
+        (
+            {"type": "input_audio", "input_audio": {"data": inline(b"raw", 40_000), "format": "pcm16"}},
+            "stream",
+        ),
+        (
+            {"type": "document", "source": {"type": "content", "content": [anthropic(inline(PNG, 40_000))]}},
+            "image",
+        ),
+    ],
+)
+def test_media_are_found_in_every_place_for_them(part: dict[str, object], kind: str) -> None:
+    for raw in (
+        body(part),
+        json.dumps({"input": [part]}).encode(),
+        json.dumps({"contents": [{"role": "user", "parts": [part]}]}).encode(),
+    ):
+        assert [payload.kind for payload in payloads(raw)] == [kind]
+        assert 39_900 <= payloads(raw)[0].size <= 40_000
 
 
 @pytest.mark.parametrize("spaced", [False, True])

@@ -6,12 +6,15 @@ import pytest
 
 from bytespike.catalog.load import load_models
 from bytespike.protocols.anthropic_messages import names
+from bytespike.protocols.gemini import names as gemini
 from bytespike.protocols.openai_chat import quirks as chat
+from bytespike.protocols.openai_responses import quirks as responses
 from bytespike.providers.abilities import quirks_of
 from bytespike.providers.platforms import PLATFORMS
 
 TEXT = {model.slug: model for model in load_models() if model.kind == "text"}
 CLAUDE = {value for name, value in vars(names).items() if name.startswith("QUIRK_")}
+GEMINI = {value for name, value in vars(gemini).items() if name.startswith("QUIRK_")}
 
 
 @pytest.mark.parametrize(
@@ -48,6 +51,11 @@ def test_only_switches_that_the_dialect_knows(slug: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(PLATFORMS))
 def test_platforms_have_only_switches_that_the_dialect_knows(name: str) -> None:
-    known = {"openai_chat": chat.ALL, "anthropic_messages": CLAUDE}
+    known = {
+        "openai_chat": chat.ALL,
+        "anthropic_messages": CLAUDE,
+        "openai_responses": responses.ALL,
+        "gemini": GEMINI,
+    }
     for dialect, surface in PLATFORMS[name].surfaces.items():
         assert surface.quirks <= known[dialect], dialect

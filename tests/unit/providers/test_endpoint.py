@@ -66,7 +66,7 @@ def test_a_channels_own_base_url_comes_before_the_platforms(url: str, origin: Or
 
 def test_one_credential_with_several_base_urls_speaks_several_dialects() -> None:
     found = endpoints(Channel("deepseek"))
-    assert list(found) == ["anthropic_messages", "openai_chat"]
+    assert list(found) == ["anthropic_messages", "openai_responses", "openai_chat"]
     assert found["anthropic_messages"].target == b"/anthropic/v1/messages"
     assert found["openai_chat"].target == b"/chat/completions"
     assert b"x-api-key: sk-secret-123\r\n" in found["anthropic_messages"].head
@@ -74,7 +74,10 @@ def test_one_credential_with_several_base_urls_speaks_several_dialects() -> None
 
 
 def test_an_empty_base_url_takes_a_dialect_away() -> None:
-    assert list(endpoints(Channel("deepseek", base_urls={"anthropic_messages": ""}))) == ["openai_chat"]
+    assert list(endpoints(Channel("deepseek", base_urls={"anthropic_messages": ""}))) == [
+        "openai_responses",
+        "openai_chat",
+    ]
 
 
 def test_a_dialect_without_any_base_url_is_not_spoken() -> None:
@@ -84,9 +87,15 @@ def test_a_dialect_without_any_base_url_is_not_spoken() -> None:
 
 
 def test_a_dialect_that_the_platform_lacks_is_not_spoken_whatever_the_channel_says() -> None:
-    assert list(endpoints(Channel("anthropic", base_urls={"openai_chat": "https://x.example"}))) == [
-        "anthropic_messages"
-    ]
+    urls = {"openai_chat": "https://x.example", "anthropic_messages": "https://x.example"}
+    assert list(endpoints(Channel("anthropic", base_urls=urls))) == ["anthropic_messages"]
+
+
+def test_a_channel_with_an_address_of_its_own_takes_none_of_the_vendors() -> None:
+    own = Channel("openai", base_urls={"openai_chat": "https://x.example/v1"})
+    assert list(endpoints(own)) == ["openai_chat"]
+    less = Channel("openai", base_urls={"openai_responses": ""})
+    assert list(endpoints(less)) == ["openai_chat"]
 
 
 @pytest.mark.parametrize(
@@ -169,9 +178,11 @@ def test_rendering_the_same_channel_twice_gives_the_same_bytes() -> None:
         ("deepseek", "anthropic_messages", "anthropic_messages"),
         ("deepseek", "openai_chat", "openai_chat"),
         ("anthropic", "openai_chat", "anthropic_messages"),
-        ("openai", "anthropic_messages", "openai_chat"),
+        ("openai", "anthropic_messages", "openai_responses"),
+        ("moonshot", "openai_responses", "openai_chat"),
         ("deepseek", "gemini", "anthropic_messages"),
-        ("deepseek", "openai_responses", "openai_chat"),
+        ("deepseek", "openai_responses", "openai_responses"),
+        ("gemini", "gemini", "gemini"),
         ("openai_compatible", "openai_chat", None),
         ("openai", "smtp", None),
     ],

@@ -22,6 +22,16 @@ EACH_ROW = pytest.mark.parametrize(
 KNOWN = [
     ("anthropic", "anthropic_messages", "https://api.anthropic.com/v1/messages", "x-api-key"),
     ("openai", "openai_chat", "https://api.openai.com/v1/chat/completions", "bearer"),
+    ("openai", "openai_responses", "https://api.openai.com/v1/responses", "bearer"),
+    (
+        "gemini",
+        "gemini",
+        "https://generativelanguage.googleapis.com/v1beta/models/{model}:generateContent",
+        "x-goog-api-key",
+    ),
+    ("deepseek", "openai_responses", "https://api.deepseek.com/responses", "bearer"),
+    ("volcengine", "openai_responses", "https://ark.cn-beijing.volces.com/api/v3/responses", "bearer"),
+    ("openrouter", "openai_responses", "https://openrouter.ai/api/v1/responses", "bearer"),
     (
         "gemini",
         "openai_chat",
@@ -78,6 +88,17 @@ def test_a_row_is_whole_and_names_its_source(name, dialect, surface) -> None:
             assert url.startswith("https://")
     pairs = [*surface.headers.items(), *surface.default_headers.items()]
     render_headers([(name.encode(), value.encode()) for name, value in pairs])
+
+
+@EACH_ROW
+def test_gemini_alone_has_the_model_in_its_paths(name, dialect, surface) -> None:
+    paths = [path for path in (surface.path, surface.stream_path, surface.count_tokens_path) if path]
+    assert all(("{model}" in path) == (dialect == "gemini") for path in paths)
+    assert bool(surface.stream_path) == (dialect == "gemini")
+
+
+def test_the_simulator_speaks_every_dialect() -> None:
+    assert set(PLATFORMS["simulator"].surfaces) == set(DIALECTS)
 
 
 @EACH_ROW

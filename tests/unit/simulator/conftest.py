@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from anthropic import Anthropic
+from google import genai
+from google.genai import types as gemini_types
 from openai import OpenAI
 
 from bytespike.providers.simulator.server import Simulator
@@ -48,6 +50,13 @@ def gpt(sim: Simulator, openai_client: OpenAI) -> OpenAI:
 
 
 @pytest.fixture
+def google(sim: Simulator) -> genai.Client:
+    return genai.Client(
+        api_key="any", http_options=gemini_types.HttpOptions(base_url=f"{sim.base_url}/gemini")
+    )
+
+
+@pytest.fixture
 def call(sim: Simulator) -> Post:
     return poster(sim.base_url)
 
@@ -78,5 +87,36 @@ def completions(call: Post) -> Post:
         body: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], **fields}
         body = {name: value for name, value in body.items() if value is not ...}
         return call("/openai/v1/chat/completions", body, {"authorization": "Bearer any", **(headers or {})})
+
+    return send
+
+
+@pytest.fixture
+def responses(call: Post) -> Post:
+    """POST /openai/v1/responses with these fields over a small valid request."""
+
+    def send(headers: dict[str, str] | None = None, **fields: Any) -> Answer:
+        body: dict[str, Any] = {"model": "m", "input": "Hello", **fields}
+        body = {name: value for name, value in body.items() if value is not ...}
+        return call("/openai/v1/responses", body, {"authorization": "Bearer any", **(headers or {})})
+
+    return send
+
+
+@pytest.fixture
+def contents(call: Post) -> Post:
+    """POST /gemini/v1beta/models/gemini-3:generateContent, or another action, with these fields over a small request."""
+
+    def send(
+        headers: dict[str, str] | None = None,
+        *,
+        action: str = "generateContent",
+        model: str = "gemini-3",
+        **fields: Any,
+    ) -> Answer:
+        body: dict[str, Any] = {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}], **fields}
+        body = {name: value for name, value in body.items() if value is not ...}
+        path = f"/gemini/v1beta/models/{model}:{action}"
+        return call(path, body, {"x-goog-api-key": "any", **(headers or {})})
 
     return send

@@ -12,17 +12,15 @@ from bytespike.providers.simulator import tokens
 from bytespike.providers.simulator.brain import (
     INTRODUCTION,
     Answer,
-    Prompt,
     Refuse,
-    Result,
     Say,
     Thought,
-    Tool,
     ToolCall,
     answer,
     cost,
 )
 from bytespike.providers.simulator.directives import PLAIN, Directives
+from bytespike.providers.simulator.prompt import Prompt, Result, Tool
 
 SEED = b"7"
 TOOLS = (Tool("read"), Tool("read_all"), Tool("write"))

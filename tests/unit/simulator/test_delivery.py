@@ -15,19 +15,35 @@ from bytespike.providers.simulator.server import Simulator
 
 CLAUDE = ("/anthropic/v1/messages", b"event: message_start")
 GPT = ("/openai/v1/chat/completions", b'data: {"id":')
-BOTH = pytest.mark.parametrize(("path", "first"), [CLAUDE, GPT], ids=["anthropic", "openai"])
+RESPONSES = ("/openai/v1/responses", b"event: response.created")
+GEMINI = ("/gemini/v1beta/models/m:", b'data: {"candidates"')
+EACH = pytest.mark.parametrize(
+    ("path", "first"),
+    [CLAUDE, GPT, RESPONSES, GEMINI],
+    ids=["anthropic", "openai", "responses", "gemini"],
+)
+#: The events that tell of an error: Responses tell it twice.
+ERROR_EVENTS = {RESPONSES[0]: 2}
 PATIENCE_S = 5.0
 
 
 def request(path: str, text: str, stream: bool = True, **headers: str) -> bytes:
-    body = {"model": "m", "stream": stream, "messages": [{"role": "user", "content": text}]}
-    if "messages" in path:
+    body: dict[str, Any] = {"model": "m", "stream": stream}
+    if path == GEMINI[0]:
+        body = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
+        path += "streamGenerateContent?alt=sse" if stream else "generateContent"
+    elif path == RESPONSES[0]:
+        body["input"] = text
+    else:
+        body["messages"] = [{"role": "user", "content": text}]
+    if path == CLAUDE[0]:
         body["max_tokens"] = 2_000_000
     raw = json.dumps(body).encode()
     fields = {
         "host": "sim",
         "authorization": "Bearer any",
         "anthropic-version": "2023-06-01",
+        "x-goog-api-key": "any",
         "content-length": str(len(raw)),
         **headers,
     }
@@ -109,7 +125,7 @@ def events_in(data: bytes) -> int:
 # --- breaks ----------------------------------------------------------------------------------------------------
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize(("option", "how"), [("break_after", "reset"), ("cut_after", "closed")])
 @pytest.mark.parametrize("count", [0, 1, 3, 6])
 def test_a_stream_breaks_after_just_so_many_events(
@@ -123,7 +139,7 @@ def test_a_stream_breaks_after_just_so_many_events(
     assert (noted.state, noted.events) == ("broken", count)
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize(("option", "how"), [("break_after", "reset"), ("cut_after", "closed")])
 def test_an_answer_that_is_not_streamed_breaks_in_its_middle_or_before_it(
     path: str, first: bytes, option: str, how: str
@@ -137,7 +153,7 @@ def test_an_answer_that_is_not_streamed_breaks_in_its_middle_or_before_it(
     assert (ended.data, ended.how) == (b"", how)
 
 
-@BOTH
+@EACH
 def test_the_end_of_a_stream_can_be_missing_though_its_last_event_came(path: str, first: bytes) -> None:
     whole, _ = exchange(path, "Hello")
     assert whole.how == "whole"
@@ -146,26 +162,27 @@ def test_the_end_of_a_stream_can_be_missing_though_its_last_event_came(path: str
     assert (ended.how, events_in(ended.data)) == ("closed", count)
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("count", [0, 3])
 def test_an_error_event_ends_the_stream(path: str, first: bytes, count: int) -> None:
     ended, noted = exchange(path, f"[[sim: tokens=100 error_event_after={count}]]")
     assert ended.how == "whole"
-    assert events_in(ended.data) == count + 1
+    assert events_in(ended.data) == count + ERROR_EVENTS.get(path, 1)
     last = ended.data.replace(b"\r\n", b"\n").rstrip(b"0\n").split(b"data: ")[-1]
-    assert "error" in json.loads(last)
+    assert json.loads(last)
+    assert b'"error":{' in last
     assert b"[DONE]" not in ended.data
     assert b"message_stop" not in ended.data
     assert noted.state == "finished"
 
 
-@BOTH
+@EACH
 def test_an_error_event_of_an_answer_that_is_not_streamed_is_its_status(path: str, first: bytes) -> None:
     ended, _ = exchange(path, "[[sim: error_event_after=3]]", stream=False)
     assert ended.data.split()[1] in (b"529", b"500")
 
 
-@BOTH
+@EACH
 def test_malformed_json_spoils_one_event_only(path: str, first: bytes) -> None:
     ended, _ = exchange(path, "[[sim: tokens=100 malformed]]")
     assert ended.how == "whole"
@@ -179,7 +196,7 @@ def test_malformed_json_spoils_one_event_only(path: str, first: bytes) -> None:
     assert bad == 1
 
 
-@BOTH
+@EACH
 def test_malformed_json_in_an_answer_that_is_not_streamed(path: str, first: bytes) -> None:
     ended, _ = exchange(path, "[[sim: malformed]]", stream=False)
     assert ended.how == "whole"
@@ -190,7 +207,7 @@ def test_malformed_json_in_an_answer_that_is_not_streamed(path: str, first: byte
 # --- time ------------------------------------------------------------------------------------------------------
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_first_byte_waits(path: str, first: bytes, stream: bool) -> None:
     began = time.monotonic()
@@ -200,21 +217,21 @@ def test_the_first_byte_waits(path: str, first: bytes, stream: bool) -> None:
     assert noted.took_ms >= 140
 
 
-@BOTH
+@EACH
 def test_an_error_waits_too(path: str, first: bytes) -> None:
     ended, noted = exchange(path, "[[sim: error=500 delay=0.1]]", stream=False)
     assert b" 500 " in ended.data
     assert noted.took_ms >= 90
 
 
-@BOTH
+@EACH
 def test_events_are_paced(path: str, first: bytes) -> None:
     ended, noted = exchange(path, "[[sim: pace=0.02]]")
     assert ended.how == "whole"
     assert noted.took_ms >= 18 * (noted.events - 1)
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize(("stream", "count"), [(True, 3), (False, 1), (False, 0)])
 def test_a_stalled_answer_stays_silent_until_its_client_goes(
     path: str, first: bytes, stream: bool, count: int
@@ -246,7 +263,7 @@ async def noted(sim: Simulator, state: str) -> None:
             await asyncio.sleep(0.005)
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("option", ["pace=0.05", "chunk=1", "delay=30", "tokens=200000"])
 def test_a_client_that_hangs_up_is_noticed_at_once(path: str, first: bytes, option: str) -> None:
     text = f"[[sim: {option}]]" if "tokens" in option else f"[[sim: tokens=20000 {option}]]"
@@ -293,7 +310,7 @@ def test_leaving_the_simulator_ends_a_stalled_stream() -> None:
 # --- chunking --------------------------------------------------------------------------------------------------
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("size", [1, 7, 4096])
 def test_the_stream_is_cut_to_the_size_asked_for_and_is_otherwise_the_same(
     path: str, first: bytes, size: int
@@ -319,7 +336,7 @@ def dechunked(data: bytes) -> tuple[list[bytes], bytes]:
     return pieces, b"".join(pieces)
 
 
-@BOTH
+@EACH
 def test_an_answer_that_is_not_streamed_can_be_written_byte_by_byte(path: str, first: bytes) -> None:
     plain, _ = exchange(path, "Hello", stream=False)
     cut, _ = exchange(path, "Hello", stream=False, **{"x-simulator": "chunk=1"})

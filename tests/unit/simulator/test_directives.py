@@ -103,19 +103,32 @@ def test_a_tool_asked_for_from_outside_is_not_asked_for_again_after_its_result()
 
 def said(answer: Any) -> str:
     body = answer.json
+    if "candidates" in body:
+        return body["candidates"][0]["content"]["parts"][0]["text"]
+    if "output" in body:
+        return body["output"][0]["content"][0]["text"]
     return body["choices"][0]["message"]["content"] if "choices" in body else body["content"][0]["text"]
 
 
-def test_a_wrong_directive_is_told_in_the_dialects_envelope(messages: Post, completions: Post) -> None:
+def test_a_wrong_directive_is_told_in_the_dialects_envelope(
+    messages: Post, completions: Post, responses: Post, contents: Post
+) -> None:
     asked = [{"role": "user", "content": "[[sim: colour=red]]"}]
-    for post in (messages, completions):
-        answer = post(messages=asked)
+    parts = [{"role": "user", "parts": [{"text": "[[sim: colour=red]]"}]}]
+    for answer in (
+        messages(messages=asked),
+        completions(messages=asked),
+        responses(input=asked),
+        contents(contents=parts),
+    ):
         assert answer.status == 400
         assert "unknown option `colour`" in answer.json["error"]["message"]
 
 
-def test_a_header_steers_a_request_whose_text_cannot_be_changed(messages: Post, completions: Post) -> None:
-    for post in (messages, completions):
+def test_a_header_steers_a_request_whose_text_cannot_be_changed(
+    messages: Post, completions: Post, responses: Post, contents: Post
+) -> None:
+    for post in (messages, completions, responses, contents):
         assert said(post({"x-simulator": "text=from the header"})) == "from the header"
         assert post({"x-simulator": "error=503"}).status == 503
 
@@ -141,6 +154,19 @@ def test_only_what_the_user_said_since_the_last_answer_is_obeyed(messages: Post,
         assert "simulator" in said(post(messages=[*old, {"role": "user", "content": "Hello"}]))
         new = [{"role": "user", "content": "[[sim: text=new]]"}, {"role": "user", "content": "Hello"}]
         assert said(post(messages=[*old, *new])) == "new"
+
+
+def test_in_every_dialect_only_the_newest_text_is_obeyed(responses: Post, contents: Post) -> None:
+    old = [{"role": "user", "content": "[[sim: text=old]]"}, {"role": "assistant", "content": "x"}]
+    assert "simulator" in said(responses(input=[*old, {"role": "user", "content": "Hello"}]))
+    assert said(responses(input=[*old, {"role": "user", "content": "[[sim: text=new]]"}])) == "new"
+    turns = [
+        {"role": "user", "parts": [{"text": "[[sim: text=old]]"}]},
+        {"role": "model", "parts": [{"text": "x"}]},
+    ]
+    assert "simulator" in said(contents(contents=[*turns, {"role": "user", "parts": [{"text": "Hello"}]}]))
+    newest = {"role": "user", "parts": [{"text": "[[sim: text=new]]"}]}
+    assert said(contents(contents=[*turns, newest])) == "new"
 
 
 def test_a_tools_result_may_carry_a_directive(messages: Post, completions: Post) -> None:

@@ -27,6 +27,15 @@ def test_two_keys_can_be_told_apart_and_one_recognised(sim: Simulator, messages:
     assert first == third != second
 
 
+def test_googles_keys_are_no_more_kept_than_others(sim: Simulator, call: Post, contents: Post) -> None:
+    contents({"x-goog-api-key": "a-secret"})
+    call("/v1beta/models/m:generateContent?alt=json&key=a-secret", {})
+    first, second = sim.requests
+    assert first.key_id == second.key_id is not None
+    assert second.query == "alt=json"
+    assert b"a-secret" not in call("/_sim/requests", method="GET").body
+
+
 def test_streams_count_their_events(sim: Simulator, messages: Post) -> None:
     answer = messages(stream=True)
     assert sim.requests[-1].events == len(answer.events)
@@ -40,6 +49,13 @@ def test_refused_requests_are_seen_too(sim: Simulator, messages: Post) -> None:
 def test_the_query_is_kept(sim: Simulator, call: Post) -> None:
     call("/v1/messages?beta=true", {})
     assert (sim.requests[-1].path, sim.requests[-1].query) == ("/v1/messages", "beta=true")
+
+
+def test_reset_forgets_stored_responses(call: Post, responses: Post) -> None:
+    name = responses().json["id"]
+    assert responses(previous_response_id=name).status == 200
+    call("/_sim/reset")
+    assert responses(previous_response_id=name).status == 400
 
 
 def test_reset_forgets_requests_and_cached_prompts(call: Post, messages: Post) -> None:

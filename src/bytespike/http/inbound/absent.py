@@ -19,10 +19,12 @@ NOT_SERVED = (
     "/v1/fine_tuning/",
     "/v1/moderations",
     "/v1/completions",
-    "/v1/responses",
     "/v1/messages/batches",
 )
-SERVED = "POST /v1/messages, /v1/messages/count_tokens, /v1/chat/completions; GET /v1/models, /v1/usage, /v1/balance"
+SERVED = (
+    "POST /v1/messages, /v1/messages/count_tokens, /v1/chat/completions, /v1/responses, "
+    "/v1beta/models/{model}:generateContent; GET /v1/models, /v1/usage, /v1/balance"
+)
 
 
 async def absent(inbound: Inbound, exchange: Exchange) -> None:

@@ -16,6 +16,7 @@ from bytespike.errors import GatewayError
 from bytespike.http.inbound.accounting import accounting_lines
 from bytespike.http.inbound.request import Inbound
 from bytespike.http.statuses import STATUS
+from bytespike.http.websocket import WebSocket
 from bytespike.ledger.account import KeyAccount
 from bytespike.ledger.ledger import Ledger
 from bytespike.pipeline.parts import Limits
@@ -40,6 +41,7 @@ class Line(Protocol):
     async def send(self, data: bytes) -> None: ...
     def finish(self, data: bytes = b"") -> None: ...
     def abort(self) -> None: ...
+    def upgrade(self, limit: int) -> WebSocket: ...
 
 
 class Exchange:
@@ -92,6 +94,11 @@ class Exchange:
 
     def abort(self) -> None:
         self._line.abort()
+
+    def upgrade(self) -> WebSocket:
+        """Accept the WebSocket that was asked for. Raises InvalidRequest."""
+        self.status = 101
+        return self._line.upgrade(self._limits.body_bytes_max)
 
     # --- what the edge says ------------------------------------------------------------------------------------
 

@@ -27,27 +27,29 @@ log = structlog.get_logger("bytespike.http")
 
 
 class Route:
-    """What answers at one path, by method; and the dialect in whose envelope its errors are told: `dialect`, or
-    `versioned` where there is one and the caller sends an `anthropic-version`."""
+    """What answers at one path, by method; and the dialect in whose envelope its errors are told: `dialect`, or what
+    `chosen` makes of a request where one path serves several."""
 
-    __slots__ = ("_dialect", "_versioned", "handlers", "name")
+    __slots__ = ("_chosen", "_dialect", "handlers", "name")
 
     def __init__(
-        self, name: str, dialect: Dialect, versioned: Dialect | None = None, **handlers: Handler
+        self,
+        name: str,
+        dialect: Dialect,
+        chosen: Callable[[Inbound], Dialect] | None = None,
+        **handlers: Handler,
     ) -> None:
         self.name = name
         self._dialect = dialect
-        self._versioned = versioned
+        self._chosen = chosen
         self.handlers: Mapping[str, Handler] = handlers
 
     def dialect_for(self, inbound: Inbound) -> Dialect:
-        if self._versioned is not None and b"anthropic-version" in inbound.headers:
-            return self._versioned
-        return self._dialect
+        return self._dialect if self._chosen is None else self._chosen(inbound)
 
 
 class GatewayApp:
-    """`exact`: by path. `prefixed`: by the path up to and including its last slash, for paths that end in an id.
+    """`exact`: by path. `prefixed`: by what a path begins with, for paths that end in an id (which may have slashes).
 
     Clients put the version into the base URL, into the path, into both or into neither; `/v1/v1/...` and paths
     without `/v1` reach the same handlers.
@@ -71,7 +73,13 @@ class GatewayApp:
             if path.startswith("/v1/"):
                 self._exact.setdefault("/v1" + path, route)
                 self._exact.setdefault(path.removeprefix("/v1"), route)
-        self._prefixed = dict(prefixed)
+        self._prefixed = tuple(
+            (spelling, route)
+            for path, route in prefixed.items()
+            for spelling in (
+                (path, "/v1" + path, path.removeprefix("/v1")) if path.startswith("/v1/") else (path,)
+            )
+        )
         self._fallback = fallback
         self._management = management
         self._ledger = ledger
@@ -89,9 +97,7 @@ class GatewayApp:
                 if path.startswith("/api/v1/"):
                     await serve_asgi(self._management, inbound, line, request_id)
                     return
-                route = self._prefixed.get(path[: path.rfind("/") + 1]) or self._exact.get(path.rstrip("/"))
-                if route is None:
-                    route = self._fallback
+                route = self._found(path)
             await self._answer(route, inbound, line, request_id)
         except (ClientGone, ConnectionError):
             pass
@@ -101,6 +107,16 @@ class GatewayApp:
         except Exception as error:
             log.error("unexpected error", request_id=request_id, exc_info=error)
             line.abort()
+
+    def _found(self, path: str) -> Route:
+        """For a path that is not listed as it stands."""
+        route = self._exact.get(path.rstrip("/"))
+        if route is not None:
+            return route
+        for prefix, prefixed in self._prefixed:
+            if path.startswith(prefix):
+                return prefixed
+        return self._fallback
 
     async def _answer(self, route: Route, inbound: Inbound, line: Line, request_id: str) -> None:
         inbound.client_ip = self._addresses.client_ip(inbound.peer, inbound.headers)

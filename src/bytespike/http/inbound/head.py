@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
+
+import httptools
 
 #: Query strings longer than this are not searched for a key.
 QUERY_BYTES_MAX = 4096
 _FORWARDED_HOPS_MAX = 16
+
+
+def target_of(url: bytes) -> tuple[str, bytes]:
+    """A request target's path, decoded, and its query, raw. Raises `httptools.HttpParserInvalidURLError`."""
+    query = b""
+    if not url.startswith(b"/"):
+        parsed = httptools.parse_url(url)
+        url, query = parsed.path or b"/", parsed.query or b""
+    elif b"?" in url:
+        url, _, query = url.partition(b"?")
+        query = query.partition(b"#")[0]
+    path = url.decode("latin-1")
+    return (unquote(path) if "%" in path else path), query
 
 
 def secret_of(headers: Mapping[bytes, bytes], query: bytes) -> str:

@@ -12,19 +12,6 @@ async def hello(inbound: Inbound, exchange: Exchange) -> None:
     exchange.plain(200, encode({"name": "bytespike", "message": "hello"}), b"application/json")
 
 
-async def websocket_refused(inbound: Inbound, exchange: Exchange) -> None:
-    """GET /v1/responses asks for a WebSocket; 426 makes Codex fall back to plain HTTP at once."""
-    exchange.plain(
-        426,
-        encode(
-            {
-                "error": {
-                    "type": "invalid_request_error",
-                    "code": "not_found",
-                    "message": "WebSocket is not served here; use HTTP",
-                    "param": None,
-                }
-            }
-        ),
-        b"application/json",
-    )
+def websocket_wanted(inbound: Inbound) -> bool:
+    """The request asks for a WebSocket."""
+    return inbound.headers.get(b"upgrade", b"").lower() == b"websocket"

@@ -7,7 +7,7 @@ from bytespike.http.inbound.exchange import Exchange
 from bytespike.http.inbound.gateway import Handler
 from bytespike.http.inbound.head import flag, secret_of
 from bytespike.http.inbound.request import Inbound
-from bytespike.pipeline.call import Arrival
+from bytespike.pipeline.call import Addressed, Arrival
 from bytespike.pipeline.life import serve
 from bytespike.pipeline.parts import Parts
 
@@ -21,8 +21,10 @@ def serve_text(parts: Parts, dialect: Dialect) -> Handler:
     return handler
 
 
-def arrival_of(parts: Parts, dialect: Dialect, inbound: Inbound, exchange: Exchange) -> Arrival:
-    """The call as the pipeline takes it."""
+def arrival_of(
+    parts: Parts, dialect: Dialect, inbound: Inbound, exchange: Exchange, where: Addressed | None = None
+) -> Arrival:
+    """The call as the pipeline takes it. `where`: what the path says of it."""
     headers = inbound.headers
     return Arrival(
         dialect=dialect,
@@ -32,4 +34,5 @@ def arrival_of(parts: Parts, dialect: Dialect, inbound: Inbound, exchange: Excha
         headers=headers,
         dry_run=flag(headers, b"x-bytespike-dry-run"),
         started_ns=parts.clock.monotonic_ns(),
+        addressed=where,
     )

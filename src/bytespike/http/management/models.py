@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -12,12 +11,10 @@ from bytespike.accounts.records import Channel
 from bytespike.catalog.models import Model
 from bytespike.http.management.deps import Caller, CallerParam, Deps, DepsParam, PagingParam
 from bytespike.http.management.views import Page
-from bytespike.providers.endpoint import choose_dialect
+from bytespike.routing.support import Support, protocol_support
 from bytespike.store import groups
 
 router = APIRouter(tags=["me"])
-
-Protocol = Literal["native", "translated"]
 
 
 class AvailableModel(BaseModel):
@@ -31,7 +28,7 @@ class AvailableModel(BaseModel):
     capabilities: list[str]
     context_window: int
     max_output_tokens: int
-    protocols: dict[str, Protocol]
+    protocols: dict[str, Support]
 
 
 @router.get("/me/available-models")
@@ -65,16 +62,8 @@ async def _served(caller: Caller, deps: Deps) -> dict[str, list[Channel]]:
 
 
 def _view(deps: Deps, model: Model, channels: Iterable[Channel]) -> AvailableModel:
-    protocols: dict[str, Protocol] = {}
     strict = deps.settings.strict_protocol_matrix
-    for channel in channels:
-        for dialect in deps.parts.dialects:
-            translate = not strict or dialect in model.published
-            spoken = choose_dialect(channel.endpoints, dialect, translate=translate)
-            if spoken == dialect:
-                protocols[dialect] = "native"
-            elif spoken is not None:
-                protocols.setdefault(dialect, "translated")
+    protocols = protocol_support(channels, deps.parts.dialects, model.published, strict=strict)
     return AvailableModel(
         id=model.slug,
         display_name=model.display_name,

@@ -222,13 +222,25 @@ class PriceView(View):
 
 
 class AliasView(View):
+    """`source`: who says so, a command or the catalog file."""
+
     pattern: str
     model: str
+    substitute: bool
+    thinking: bool
+    source: str
     created_at: str
 
     @classmethod
     def of(cls, row: AliasRow) -> AliasView:
-        return cls(pattern=row.pattern, model=row.model, created_at=moment(row.created_at))
+        return cls(
+            pattern=row.pattern,
+            model=row.model,
+            substitute=row.substitute,
+            thinking=row.thinking,
+            source=row.source,
+            created_at=moment(row.created_at),
+        )
 
 
 class AuditView(View):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bytespike.core.dialect import Peek, Reply, Target, UpstreamFailure, Written, WrittenResponse
+from bytespike.core.json_types import JSONObject
 from bytespike.core.request import ChatRequest
 from bytespike.core.response import ChatResponse
 from bytespike.core.usage import Usage
@@ -57,6 +58,9 @@ class AnthropicMessages:
 
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamFailure:
         return errors.read_error(status, headers, body)
+
+    def echo(self, body: bytes) -> JSONObject | None:
+        return None
 
     def peek(self, body: bytes) -> Peek:
         return passthrough.peek(body)

@@ -58,20 +58,20 @@ def betas_for(body: Block, messages: Iterable[Block], blocks: Iterable[Block]) -
     if not _WITH_SETTINGS.isdisjoint(body):
         for flag in _by_settings(body):
             found[flag] = None
-    for tool in _members(body.get("tools")):
-        flag = _BY_TOOL.get(str(_member(tool, "type")))
-        if flag:
-            found[flag] = None
+    if "tools" in body:
+        for tool in _members(body["tools"]):
+            flag = _BY_TOOL.get(str(_member(tool, "type")))
+            if flag:
+                found[flag] = None
     for message in messages:
         if not _BY_MESSAGE.keys().isdisjoint(message):
             for key, flag in _BY_MESSAGE.items():
                 if key in message:
                     found[flag] = None
     for block in blocks:
-        flag = _BY_BLOCK.get(str(block["type"]))
-        if flag:
-            found[flag] = None
-        if _member(block.get("source"), "type") == "file":
+        if block["type"] in _BY_BLOCK:
+            found[_BY_BLOCK[str(block["type"])]] = None
+        if "source" in block and _member(block["source"], "type") == "file":
             found[_FILES] = None
     return tuple(found)
 

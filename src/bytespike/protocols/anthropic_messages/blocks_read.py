@@ -48,8 +48,19 @@ def read_content(value: JSON, path: str, depth: int = 0) -> tuple[c.Part, ...]:
         return (c.TextPart(value),)
     if not isinstance(value, list):
         raise WireError(path, NOT_AN_ARRAY)
-    parts = [read_block(as_fields(block, f"{path}.{i}"), depth) for i, block in enumerate(value)]
-    return attach_call_proofs(parts)
+    parts: list[c.Part] = []
+    reasons = False
+    for index, block in enumerate(value):
+        if isinstance(block, dict) and len(block) == 2 and block.get("type") == "text":
+            text = block.get("text")
+            if isinstance(text, str):
+                # The plain form, which needs no path for errors.
+                parts.append(c.TextPart(text))
+                continue
+        part = read_block(as_fields(block, f"{path}.{index}"), depth)
+        reasons = reasons or isinstance(part, c.ReasoningPart)
+        parts.append(part)
+    return attach_call_proofs(parts) if reasons else tuple(parts)
 
 
 def read_block(block: Fields, depth: int = 0) -> c.Part:

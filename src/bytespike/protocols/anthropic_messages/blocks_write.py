@@ -19,7 +19,7 @@ from bytespike.protocols.anthropic_messages.citations import write_citation
 from bytespike.protocols.anthropic_messages.envelope import opaque_of
 from bytespike.protocols.anthropic_messages.fields import own_extras, spelling
 from bytespike.protocols.anthropic_messages.losses import Losses
-from bytespike.protocols.anthropic_messages.names import NAME
+from bytespike.protocols.anthropic_messages.names import NAME, wire_name
 from bytespike.protocols.anthropic_messages.tool_ids import CallIds, input_of, object_of, safe_id
 
 Block: TypeAlias = "dict[str, object]"
@@ -99,6 +99,10 @@ def no_media(part: c.Part) -> UnsupportedFeature:
     )
 
 
+#: Parts that only their own provider can read, and without which nothing of the conversation is left.
+_WHOLE_CONVERSATION = frozenset({"compaction"})
+
+
 class PromptBlocks:
     """Writes the parts of one request's turns for an upstream. Raises `UnsupportedFeature`."""
 
@@ -114,11 +118,11 @@ class PromptBlocks:
 
         Empty texts are left out, as Anthropic refuses them, and so are blank ones, which it takes only from the
         assistant. What another provider's model said in a form of its own is dropped; from anybody else it is content,
-        and refused."""
+        and refused, as is what stands for the whole conversation so far."""
         written: list[Block] = []
         for part in parts:
             if isinstance(part, c.ForeignPart) and part.dialect != NAME:
-                if not assistant:
+                if not assistant or part.kind in _WHOLE_CONVERSATION:
                     raise UnsupportedFeature(f"{path}: Claude takes no {part.kind[:60]} content", param=path)
                 self._losses.dropped("server tool history", "of another provider")
                 continue
@@ -142,7 +146,7 @@ class PromptBlocks:
                     {
                         "type": "tool_use",
                         "id": self.ids.for_call(part.id),
-                        "name": part.name,
+                        "name": wire_name(part.name),
                         "input": input_of(part),
                     },
                 )

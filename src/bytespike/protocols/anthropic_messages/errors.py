@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-from bytespike.core.dialect import UpstreamFailure
+from bytespike.core.dialect import UpstreamFailure, reported
 from bytespike.core.json_types import JSON, JSONObject
 from bytespike.errors import (
     BodyTooLarge,
@@ -19,11 +19,10 @@ from bytespike.errors import (
     ContextTooLong,
     GatewayError,
     InvalidRequest,
-    ModelNotFound,
     NoAvailableChannel,
+    NotFound,
     UpstreamError,
     UpstreamTimeout,
-    error_for,
 )
 from bytespike.wire import json
 from bytespike.wire.limits import ERROR_BYTES_MAX
@@ -35,6 +34,7 @@ _MESSAGE_CHARS_MAX = 2000
 _TYPES: dict[Code, str] = {
     "invalid_param": "invalid_request_error",
     "context_length_exceeded": "invalid_request_error",
+    "previous_response_not_found": "invalid_request_error",
     "unsupported_feature": "invalid_request_error",
     "content_policy_violation": "invalid_request_error",
     "method_not_allowed": "invalid_request_error",
@@ -55,19 +55,23 @@ _TYPES: dict[Code, str] = {
     "no_available_channel": "overloaded_error",
 }
 
-#: What an error in mid-stream is to the client. Types that speak of the channel's own credential or account are only
-#: "the upstream failed".
-_STREAM_CODES: dict[str, Code] = {
-    "overloaded_error": "no_available_channel",
-    "rate_limit_error": "rate_limit_exceeded",
-    "invalid_request_error": "invalid_param",
-    "request_too_large": "request_entity_too_large",
-    "timeout_error": "timeout",
-    "api_error": "upstream_error",
+#: The status that goes with each type, for errors that come without one. Any other type is the upstream's own failure.
+_STATUSES = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
 }
-_ABOUT_THE_CHANNEL = frozenset(
-    {"authentication_error", "permission_error", "billing_error", "not_found_error"}
-)
+#: What an error about the channel is to the client.
+_NO_CHANNEL = "no upstream is available for this model at the moment"
+_CHANNEL_STATUSES = frozenset({401, 402, 403, 429})
+_CHANNEL_TYPES = frozenset({"authentication_error", "billing_error", "permission_error", "rate_limit_error"})
 
 # Anthropic tells these apart only in words.
 _CONTEXT_WORDS = (
@@ -86,6 +90,13 @@ _ACCOUNT_WORDS = (
     "spend limit",
     "billing",
     "this organization",
+)
+#: What a message about something of the caller's that was not found begins with.
+_CALLERS_THINGS = ("file", "container", "skill")
+#: What a message about a model that is not there begins with: Anthropic's own form, and those of compatible vendors.
+_NO_SUCH_MODEL = re.compile(
+    r"model: |model not (?:found|exist)|(?:unknown|invalid|no such) model\b"
+    r"|(?:the )?model [`'\"]?[^\s`'\"]{1,120}[`'\"]? (?:is |was )?(?:not found|does not exist|not exist)"
 )
 _FIELD_PATH = re.compile(r"[a-z_]+(?:\.[\w-]+)*: ")
 _ACCOUNT_CODES = frozenset(
@@ -110,26 +121,30 @@ def write_stream_error(error: GatewayError) -> bytes:
     return json.encode({"type": "error", "error": detail})
 
 
-def stream_error(error: JSON) -> tuple[Code, str]:
-    """Code and message of the `error` member of an error event."""
-    type_, message = _type_and_message({"error": error})
-    if type_ in _ABOUT_THE_CHANNEL:
-        return "upstream_error", "the upstream refused to go on"
-    return _STREAM_CODES.get(type_, "upstream_error"), message or "the upstream broke off with an error"
-
-
-def read_stream_error(error: JSON) -> GatewayError:
-    return error_for(*stream_error(error))
+def told_error(error: JSON) -> GatewayError:
+    """The `error` member of an event, or of an answer whose status said success: to be raised or kept, it carries whose
+    fault it is. Only an error about the request keeps the upstream's text, for any other may name the operator's
+    account."""
+    object_: JSONObject = {"error": error}
+    status = _STATUSES.get(_type_and_message(object_)[0], 500)
+    return reported(_judge(status, 200, object_, None))
 
 
 def read_error(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamFailure:
     """An upstream's answer with a status that is no success."""
-    object_ = _object(body)
+    return _judge(status, status, _object(body), read_retry_after(headers))
+
+
+def _judge(status: int, answered: int, object_: JSONObject, retry_after: int | None) -> UpstreamFailure:
+    """`status`: what the error amounts to; `answered`: the status that it came with."""
     type_, message = _type_and_message(object_)
-    retry_after = read_retry_after(headers)
     words = message.lower()
-    if _is_about_the_channel(status, object_, type_, words):
-        return UpstreamFailure(_channel_error(status, retry_after), "channel", retry_after)
+    channel = _channel_status(status, object_, type_, words)
+    if channel:
+        told_as = 0 if channel == answered else channel
+        return UpstreamFailure(
+            NoAvailableChannel(_NO_CHANNEL, retry_after=retry_after), "channel", retry_after, told_as
+        )
     if status in (408, 504) or type_ == "timeout_error":
         return UpstreamFailure(
             UpstreamTimeout("the upstream did not answer in time"), "upstream", retry_after
@@ -139,31 +154,38 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Upstream
         return UpstreamFailure(overloaded, "upstream", retry_after)
     if 400 <= status < 500:
         return UpstreamFailure(_request_error(status, type_, message, words), "request", retry_after)
-    failed = UpstreamError(f"the upstream failed with status {status}")
-    return UpstreamFailure(failed, "upstream", retry_after)
+    how = f"failed with status {answered}" if answered != 200 else "broke off with an error"
+    return UpstreamFailure(UpstreamError(f"the upstream {how}"), "upstream", retry_after)
 
 
-def _is_about_the_channel(status: int, body: JSONObject, type_: str, words: str) -> bool:
-    if status in (401, 402, 403, 429) or type_ in (
-        "authentication_error",
-        "billing_error",
-        "permission_error",
-    ):
-        return True
+def _channel_status(status: int, body: JSONObject, type_: str, words: str) -> int:
+    """The status that an error about the channel (its credential, its account, its name for the model) amounts to; 0
+    for an error about something else."""
+    if status in _CHANNEL_STATUSES:
+        return status
+    if type_ in _CHANNEL_TYPES:
+        return _STATUSES[type_]
     if not 400 <= status < 500:
-        return False
+        return 0
+    if status == 404 or type_ == "not_found_error":
+        return 0 if _names_something_of_the_caller(words) else 404
+    if _NO_SUCH_MODEL.match(words):
+        return 404
     error = body.get("error")
     details = error.get("details") if isinstance(error, dict) else None
     code = details.get("error_code") if isinstance(details, dict) else None
     if code in _ACCOUNT_CODES:
-        return True
+        return 402
     # A message that begins with a field's path quotes what the caller sent: its words say nothing of the account.
-    return _FIELD_PATH.match(words) is None and any(word in words for word in _ACCOUNT_WORDS)
+    quotes = _FIELD_PATH.match(words) is not None
+    return 402 if not quotes and any(word in words for word in _ACCOUNT_WORDS) else 0
 
 
-def _channel_error(status: int, retry_after: int | None) -> GatewayError:
-    what = "is limiting our rate" if status == 429 else "refused our credential"
-    return NoAvailableChannel(f"the upstream {what}", retry_after=retry_after)
+def _names_something_of_the_caller(words: str) -> bool:
+    """What was not found is the model or the path, which are the channel's, unless the message says what it is."""
+    if words.startswith(_CALLERS_THINGS):
+        return True
+    return _FIELD_PATH.match(words) is not None and not words.startswith("model")
 
 
 def _request_error(status: int, type_: str, message: str, words: str) -> GatewayError:
@@ -171,7 +193,7 @@ def _request_error(status: int, type_: str, message: str, words: str) -> Gateway
     if status == 413 or type_ == "request_too_large":
         return BodyTooLarge(message)
     if status == 404 or type_ == "not_found_error":
-        return ModelNotFound(message)
+        return NotFound(message)
     if any(word in words for word in _CONTEXT_WORDS):
         return ContextTooLong(message)
     if any(word in words for word in _POLICY_WORDS):

@@ -127,7 +127,9 @@ class Fields:
         return [as_fields(value, f"{path}.{index}") for index, value in enumerate(self.array(key))]
 
     def rest(self, known: frozenset[str]) -> JSONObject:
-        """The members that the reader does not know."""
+        """The members that the reader does not know. Mostly there are none, which is seen without a look at each."""
+        if self.obj.keys() <= known:
+            return {}
         return {key: value for key, value in self.obj.items() if key not in known}
 
 
@@ -148,6 +150,8 @@ def cache_and_rest(fields: Fields, known: frozenset[str]) -> tuple[CacheMark | N
     further members) stays whole among the unknown members, where this dialect's writer finds it again.
     """
     rest = fields.rest(known)
+    if "cache_control" not in fields.obj:
+        return None, rest
     mark = fields.optional_object("cache_control")
     if mark is None:
         return None, rest
@@ -162,7 +166,7 @@ def extras_of(rest: JSONObject) -> Extras:
 
 def own_extras(extras: Extras) -> JSONObject:
     """The members that this dialect's reader had put aside, to be put back as they were."""
-    members = extras.get(NAME)
+    members = extras.get(NAME) if extras else None
     if not members:
         return {}
     return {key: value for key, value in members.items() if not key.startswith("_")}

@@ -14,6 +14,7 @@ from bytespike.core.json_types import JSON, JSONObject
 from bytespike.core.usage import Usage
 from bytespike.errors import InvalidRequest, UpstreamError
 from bytespike.protocols.anthropic_messages.envelope import PREFIX, is_sealed
+from bytespike.protocols.anthropic_messages.errors import told_error
 from bytespike.protocols.anthropic_messages.fields import REQUIRED, WireError
 from bytespike.protocols.anthropic_messages.schema import ABSENT, DECODE_ERRORS, decode_head, decode_peek
 from bytespike.protocols.anthropic_messages.tools import WEB_SEARCH_PREFIX
@@ -125,11 +126,14 @@ def _is_sealed_citation(citation: JSON) -> bool:
 
 
 def patch_response(body: bytes, model: str) -> tuple[bytes, Usage | None]:
-    """The answer under the client's name for the model, and the provider's figures. Raises `UpstreamError`."""
+    """The answer under the client's name for the model, and the provider's figures. Raises `UpstreamError`, and for an
+    error inside of a success what it tells."""
     try:
         head = decode_head(body)
+        if head.type == "error":
+            raise told_error(json.decode_object(body).get("error"))
         usage = usage_of(head.usage)
-    except (*DECODE_ERRORS, WireError) as error:
+    except (*DECODE_ERRORS, WireError, json.NotJSON) as error:
         raise UpstreamError(f"the upstream's answer is malformed: {error}") from None
     if head.model != model:
         body = replace_string_member(body, "model", json.encode(model))

@@ -7,12 +7,18 @@ refuse; another model may well take a temperature.
 
 from __future__ import annotations
 
-from bytespike.core.content import Part, Turn
+from bytespike.core.content import Part, TextPart, Turn
 from bytespike.core.json_types import JSONObject
-from bytespike.core.request import ChatRequest, OutputFormat, Sampling
+from bytespike.core.request import NO_SAMPLING, ChatRequest, OutputFormat, Sampling
 from bytespike.errors import InvalidRequest
 from bytespike.protocols.anthropic_messages.blocks_read import read_content
-from bytespike.protocols.anthropic_messages.fields import Fields, WireError, cache_and_rest, extras_of
+from bytespike.protocols.anthropic_messages.fields import (
+    Fields,
+    WireError,
+    as_fields,
+    cache_and_rest,
+    extras_of,
+)
 from bytespike.protocols.anthropic_messages.output_format import read_output_format
 from bytespike.protocols.anthropic_messages.thinking import read_reasoning_config
 from bytespike.protocols.anthropic_messages.tools import read_tool, read_tool_choice
@@ -40,6 +46,9 @@ _KNOWN = frozenset(
         "top_p",
     }
 )
+#: What a plain question has: looking for each of the others costs more than all the rest.
+_PLAIN = frozenset({"model", "max_tokens", "messages", "system", "stream"})
+_SAMPLING = frozenset({"temperature", "top_p", "top_k"})
 _MESSAGE = frozenset({"role", "content"})
 _METADATA = frozenset({"user_id"})
 _OUTPUT_CONFIG = frozenset({"effort", "format"})
@@ -65,12 +74,17 @@ def decode_body(body: bytes) -> Fields:
 
 
 def _request(body: Fields) -> ChatRequest:
+    if body.obj.keys() <= _PLAIN:
+        return ChatRequest(
+            model=body.string("model"),
+            turns=_turns(body),
+            system=_system(body),
+            max_output_tokens=_max_tokens(body),
+            stream=body.optional_boolean("stream") or False,
+        )
     cache, rest = cache_and_rest(body, _KNOWN)
     effort, format_ = _output_config(body, rest)
     user_id = _user_id(body, rest)
-    max_tokens = body.integer("max_tokens")
-    if max_tokens < 0:
-        raise body.wrong("max_tokens", "Input should be greater than or equal to 0")
     choice = body.optional_object("tool_choice")
     return ChatRequest(
         model=body.string("model"),
@@ -80,14 +94,10 @@ def _request(body: Fields) -> ChatRequest:
         if body.obj.get("tools") is not None
         else (),
         tool_choice=None if choice is None else read_tool_choice(choice),
-        max_output_tokens=max_tokens,
+        max_output_tokens=_max_tokens(body),
         stream=body.optional_boolean("stream") or False,
         stop=body.optional_strings("stop_sequences") or (),
-        sampling=Sampling(
-            temperature=body.optional_number("temperature"),
-            top_p=body.optional_number("top_p"),
-            top_k=body.optional_integer("top_k"),
-        ),
+        sampling=_sampling(body),
         reasoning=read_reasoning_config(body.optional_object("thinking"), effort),
         output_format=format_,
         user_id=user_id,
@@ -97,20 +107,47 @@ def _request(body: Fields) -> ChatRequest:
     )
 
 
+def _max_tokens(body: Fields) -> int:
+    max_tokens = body.integer("max_tokens")
+    if max_tokens < 0:
+        raise body.wrong("max_tokens", "Input should be greater than or equal to 0")
+    return max_tokens
+
+
+def _sampling(body: Fields) -> Sampling:
+    if _SAMPLING.isdisjoint(body.obj):
+        return NO_SAMPLING
+    return Sampling(
+        temperature=body.optional_number("temperature"),
+        top_p=body.optional_number("top_p"),
+        top_k=body.optional_integer("top_k"),
+    )
+
+
 def _turns(body: Fields) -> tuple[Turn, ...]:
     turns: list[Turn] = []
-    for message in body.objects("messages"):
-        role = message.string("role")
-        if role != "user" and role != "assistant" and role != "system":
-            raise message.wrong("role", "Input should be 'user', 'assistant' or 'system'")
-        content = message.obj.get("content")
-        if content is None and not (role == "system" and len(message.obj) > 1):
-            raise message.wrong("content", "Field required")
-        parts: tuple[Part, ...] = () if content is None else read_content(content, message.at("content"))
-        turns.append(Turn(role, parts, extras=extras_of(message.rest(_MESSAGE))))
+    for index, message in enumerate(body.array("messages")):
+        if isinstance(message, dict) and len(message) == 2:
+            role, content = message.get("role"), message.get("content")
+            if isinstance(role, str) and isinstance(content, str) and (role == "user" or role == "assistant"):
+                # The plain form, which needs no path for errors.
+                turns.append(Turn(role, (TextPart(content),)))
+                continue
+        turns.append(_turn(as_fields(message, f"messages.{index}")))
     if not turns:
         raise body.wrong("messages", "at least one message is required")
     return tuple(turns)
+
+
+def _turn(message: Fields) -> Turn:
+    role = message.string("role")
+    if role != "user" and role != "assistant" and role != "system":
+        raise message.wrong("role", "Input should be 'user', 'assistant' or 'system'")
+    content = message.obj.get("content")
+    if content is None and not (role == "system" and len(message.obj) > 1):
+        raise message.wrong("content", "Field required")
+    parts: tuple[Part, ...] = () if content is None else read_content(content, message.at("content"))
+    return Turn(role, parts, extras=extras_of(message.rest(_MESSAGE)))
 
 
 def _system(body: Fields) -> tuple[Part, ...]:

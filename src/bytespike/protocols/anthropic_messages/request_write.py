@@ -10,16 +10,22 @@ from collections.abc import Iterator
 
 from bytespike.core.content import TextPart
 from bytespike.core.dialect import Target, Written
-from bytespike.core.request import ChatRequest
+from bytespike.core.renaming import renamed_tools
+from bytespike.core.request import NO_SAMPLING, ChatRequest
 from bytespike.core.tools import ToolChoice
 from bytespike.errors import InvalidRequest, UnsupportedFeature
 from bytespike.protocols.anthropic_messages.betas import betas_for
 from bytespike.protocols.anthropic_messages.blocks_write import Block, PromptBlocks, cache_control
 from bytespike.protocols.anthropic_messages.fields import own_extras
 from bytespike.protocols.anthropic_messages.losses import Losses
-from bytespike.protocols.anthropic_messages.names import QUIRK_NO_SAMPLING, TRANSLATED_VERSION
+from bytespike.protocols.anthropic_messages.names import (
+    NAME,
+    QUIRK_NO_SAMPLING,
+    TOOL_NAME_CHARS_MAX,
+    TRANSLATED_VERSION,
+)
 from bytespike.protocols.anthropic_messages.output_format import JSON_OBJECT_INSTRUCTION, write_output_format
-from bytespike.protocols.anthropic_messages.thinking import plan_thinking
+from bytespike.protocols.anthropic_messages.thinking import held_output_tokens, plan_thinking
 from bytespike.protocols.anthropic_messages.tools import (
     allowed_subset,
     stand_in_tools,
@@ -33,6 +39,7 @@ from bytespike.wire import json
 TEMPERATURE_MAX = 1
 #: With thinking, top_p may only be in this range and temperature only 1.
 THINKING_TOP_P_MIN = 0.95
+_NO_PARAMETER = "Anthropic has no such parameter"
 _SERVICE_TIERS = {"auto": "auto", "standard_only": "standard_only", "default": "standard_only"}
 
 
@@ -54,36 +61,41 @@ def write_request(request: ChatRequest, target: Target) -> Written:
     body["messages"] = messages
     choice = _write_tools(request, turns, target, body, losses)
     thinks = _write_output(request, turns, target, body, choice, losses)
-    _write_sampling(request, target, body, thinks, losses)
+    if request.sampling is not NO_SAMPLING:
+        _write_sampling(request, target, body, thinks, losses)
     _write_rest(request, body, losses)
     headers = [("anthropic-version", TRANSLATED_VERSION)]
     betas = betas_for(body, messages, _all_blocks(turns))
     if betas:
         headers.append(("anthropic-beta", ",".join(betas)))
-    return Written(json.encode(body), losses.notices, tuple(headers))
+    renamed = renamed_tools(request.tools, TOOL_NAME_CHARS_MAX)
+    return Written(json.encode(body), losses.notices, tuple(headers), renamed)
 
 
 def _notice_knobs(request: ChatRequest, losses: Losses) -> None:
-    sampling = request.sampling
-    for feature, given in (
-        ("logprobs", request.logprobs is not None),
-        ("seed", sampling.seed is not None),
-        ("frequency_penalty", bool(sampling.frequency_penalty)),
-        ("presence_penalty", bool(sampling.presence_penalty)),
-        ("logit_bias", bool(sampling.logit_bias)),
-        ("verbosity", request.verbosity is not None),
-        ("prompt_cache_key", request.prompt_cache_key is not None),
-        ("metadata", bool(request.metadata)),
-        ("store", request.store is True),
-    ):
-        if given:
-            losses.dropped(feature, "Anthropic has no such parameter")
+    if request.logprobs is not None:
+        losses.dropped("logprobs", _NO_PARAMETER)
+    if request.sampling is not NO_SAMPLING:
+        if request.sampling.seed is not None:
+            losses.dropped("seed", _NO_PARAMETER)
+        for name in ("frequency_penalty", "presence_penalty", "logit_bias"):
+            if getattr(request.sampling, name):
+                losses.dropped(name, _NO_PARAMETER)
+    if request.verbosity is not None:
+        losses.dropped("verbosity", _NO_PARAMETER)
+    if request.prompt_cache_key is not None:
+        losses.dropped("prompt_cache_key", _NO_PARAMETER)
+    if request.metadata:
+        losses.dropped("metadata", _NO_PARAMETER)
+    if request.store:
+        losses.dropped("store", _NO_PARAMETER)
 
 
 def _max_tokens(request: ChatRequest, target: Target, losses: Losses) -> int:
     wanted = request.max_output_tokens
     if wanted is None:
-        return target.max_output_tokens
+        # The API wants a limit. The model's own may cost many times what was held.
+        return held_output_tokens(target)
     if wanted > target.max_output_tokens:
         losses.approximated("max_tokens", f"the model's limit is {target.max_output_tokens}")
         return target.max_output_tokens
@@ -91,6 +103,8 @@ def _max_tokens(request: ChatRequest, target: Target, losses: Losses) -> int:
 
 
 def _system(request: ChatRequest, turns: WrittenTurns, target: Target, losses: Losses) -> list[Block]:
+    if not request.system and request.output_format is None:
+        return turns.system
     for part in request.system:
         if not isinstance(part, TextPart):
             raise UnsupportedFeature("system: a system prompt can only be text", param="system")
@@ -148,6 +162,8 @@ def _write_output(
     losses: Losses,
 ) -> bool:
     """Thinking, effort and format. Gives whether the model will think."""
+    if request.reasoning is None and request.output_format is None and NAME not in request.extras:
+        return False
     max_tokens = body["max_tokens"]
     plan = plan_thinking(
         request.reasoning,
@@ -214,11 +230,12 @@ def _write_rest(request: ChatRequest, body: Block, losses: Losses) -> None:
     extras = own_extras(request.extras)
     if request.stream:
         body["stream"] = True
-    stop = [sequence for sequence in request.stop if sequence.strip()]
-    if len(stop) < len(request.stop):
-        losses.dropped("stop", "blank sequences are refused")
-    if stop:
-        body["stop_sequences"] = stop
+    if request.stop:
+        stop = [sequence for sequence in request.stop if sequence.strip()]
+        if len(stop) < len(request.stop):
+            losses.dropped("stop", "blank sequences are refused")
+        if stop:
+            body["stop_sequences"] = stop
     metadata: Block = {}
     if request.user_id is not None:
         metadata["user_id"] = request.user_id
@@ -235,8 +252,10 @@ def _write_rest(request: ChatRequest, body: Block, losses: Losses) -> None:
             body["service_tier"] = tier
     if request.cache is not None:
         body["cache_control"] = cache_control(request.cache, losses)
-    body |= {key: value for key, value in extras.items() if key not in ("metadata", "output_config")}
-    losses.foreign_extras(request.extras)
+    if extras:
+        body |= {key: value for key, value in extras.items() if key not in ("metadata", "output_config")}
+    if request.extras:
+        losses.foreign_extras(request.extras)
 
 
 def _all_blocks(turns: WrittenTurns) -> Iterator[Block]:

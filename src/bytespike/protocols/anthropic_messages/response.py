@@ -11,11 +11,11 @@ from bytespike.core import content as c
 from bytespike.core.dialect import Reply, WrittenResponse
 from bytespike.core.json_types import JSONObject
 from bytespike.core.response import Candidate, ChatResponse
-from bytespike.errors import GatewayError, UpstreamError
+from bytespike.errors import UpstreamError
 from bytespike.protocols.anthropic_messages.blocks_read import read_content
 from bytespike.protocols.anthropic_messages.blocks_write import Block, answer_block
 from bytespike.protocols.anthropic_messages.envelope import opaque_of_call
-from bytespike.protocols.anthropic_messages.errors import stream_error
+from bytespike.protocols.anthropic_messages.errors import told_error
 from bytespike.protocols.anthropic_messages.fields import Fields, WireError, extras_of, own_extras
 from bytespike.protocols.anthropic_messages.finish import awaits_result, read_finish, write_finish
 from bytespike.protocols.anthropic_messages.losses import Losses
@@ -32,7 +32,7 @@ _ID_PREFIX = re.compile(r"^[a-z]{1,12}_")
 
 
 def read_response(body: bytes) -> ChatResponse:
-    """Raises `UpstreamError`."""
+    """Raises `UpstreamError`, and for an error inside of a success what it tells."""
     try:
         return _response(decode_body(body))
     except WireError as error:
@@ -40,10 +40,12 @@ def read_response(body: bytes) -> ChatResponse:
 
 
 def _response(message: Fields) -> ChatResponse:
-    if message.obj.get("type") == "error":
-        raise _reported(message)
+    obj = message.obj
+    if obj.get("type") == "error":
+        # A status of 200 around an error object: some compatible vendors do that.
+        raise told_error(obj.get("error"))
     usage = message.optional_object("usage")
-    details = message.optional_object("stop_details")
+    details = message.optional_object("stop_details") if "stop_details" in obj else None
     finish = read_finish(
         message.optional_string("stop_reason"),
         message.optional_string("stop_sequence"),
@@ -60,13 +62,9 @@ def _response(message: Fields) -> ChatResponse:
 
 def message_rest(message: Fields) -> JSONObject:
     """Members of a message that the hub does not know ("container", "context_management", ...)."""
+    if message.obj.keys() <= MESSAGE_MEMBERS:
+        return {}
     return {key: value for key, value in message.rest(MESSAGE_MEMBERS).items() if value is not None}
-
-
-def _reported(message: Fields) -> GatewayError:
-    # A status of 200 around an error object: some compatible vendors do that.
-    code, text = stream_error(message.obj.get("error"))
-    return UpstreamError(f"the upstream answered with an error: {text} ({code})")
 
 
 def message_id(upstream_id: str, response_id: str) -> str:
@@ -84,11 +82,11 @@ def write_response(response: ChatResponse, reply: Reply) -> WrittenResponse:
         losses.dropped("candidates", "the Messages API carries one answer")
     if candidate.logprobs is not None:
         losses.dropped("logprobs", "the Messages API has none")
-    stop = write_finish(
-        candidate.finish,
-        called_tools=any(awaits_result(part) for part in candidate.parts),
-        refused=any(isinstance(part, c.RefusalPart) for part in candidate.parts),
-    )
+    called = refused = False
+    for part in candidate.parts:
+        called = called or awaits_result(part)
+        refused = refused or isinstance(part, c.RefusalPart)
+    stop = write_finish(candidate.finish, called_tools=called, refused=refused)
     if stop.approximated:
         losses.approximated("stop_reason", candidate.finish.reason)
     message: Block = {
@@ -103,7 +101,9 @@ def write_response(response: ChatResponse, reply: Reply) -> WrittenResponse:
     if stop.details is not None:
         message["stop_details"] = stop.details
     message["usage"] = write_usage(response.usage)
-    return WrittenResponse(json.encode(message | own_extras(response.extras)), losses.notices)
+    if response.extras:
+        message |= own_extras(response.extras)
+    return WrittenResponse(json.encode(message), losses.notices)
 
 
 def answer_blocks(parts: tuple[c.Part, ...], losses: Losses) -> list[Block]:

@@ -48,8 +48,9 @@ class StartEvent(Struct, frozen=True):
 
 
 class MessageHead(Struct, frozen=True):
-    """The members of a message that passthrough needs."""
+    """The members of a message that passthrough needs. `type`: "error" for an error inside of a success."""
 
+    type: str | None = None
     model: str = ""
     usage: msgspec.Raw = ABSENT
 

@@ -22,10 +22,11 @@ from bytespike.core import content as c
 from bytespike.core import events as e
 from bytespike.core.fold import PARTS_MAX
 from bytespike.core.json_types import JSONObject
+from bytespike.errors import GatewayError, UpstreamError
 from bytespike.protocols.anthropic_messages.blocks_read import read_block, read_content
 from bytespike.protocols.anthropic_messages.citations import read_citation
 from bytespike.protocols.anthropic_messages.envelope import read_reasoning
-from bytespike.protocols.anthropic_messages.errors import stream_error
+from bytespike.protocols.anthropic_messages.errors import told_error
 from bytespike.protocols.anthropic_messages.fields import Fields, WireError, extras_of
 from bytespike.protocols.anthropic_messages.finish import read_finish
 from bytespike.protocols.anthropic_messages.names import NAME
@@ -91,20 +92,20 @@ class StreamReader:
                 if self._over:
                     break
         except (WireError, EventTooLarge, json.NotJSON) as error:
-            self._fail(events, "upstream_error", f"the upstream's stream is malformed: {error}")
+            self._fail(events, UpstreamError(f"the upstream's stream is malformed: {error}"))
         return events
 
     def end(self) -> list[e.Event]:
         # The last event counts even without the empty line that should follow it.
         events = self.feed(b"\n\n") if self._parser.pending else []
         if not self._over:
-            self._fail(events, "upstream_error", "the upstream closed before its answer was complete")
+            self._fail(events, UpstreamError("the upstream closed before its answer was complete"))
         return events
 
-    def _fail(self, events: list[e.Event], code: str, message: str) -> None:
+    def _fail(self, events: list[e.Event], error: GatewayError) -> None:
         self._over = True
         self._open.clear()
-        events.append(e.Failed(code, message))
+        events.append(e.Failed(error.code, error.message, about=error.about, status=error.upstream_status))
 
     def _take(self, event: SSEvent, out: list[e.Event]) -> None:
         if event.event == "ping":
@@ -139,7 +140,7 @@ class StreamReader:
             case "ping":
                 out.append(_PING)
             case "error":
-                self._fail(out, *stream_error(decoded.get("error")))
+                self._fail(out, told_error(decoded.get("error")))
             case "content_block_delta":
                 raise WireError(type_, "not a delta")
             case _:

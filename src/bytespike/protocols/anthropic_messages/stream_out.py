@@ -4,6 +4,9 @@ The wire's order is stricter than the hub's: blocks are numbered without gaps an
 comes first and its stop reason last. So one part is *live*: its deltas go out as they come. Parts that start meanwhile
 wait with their deltas (OpenAI's parallel tool calls) and follow in the order in which they started.
 
+A proof that comes by itself after text (Gemini's signature of a text) waits too, for the next part. If there is none it
+is left out: no message of Anthropic's ends in thinking, and Claude Code takes the last block for the answer.
+
 An answer that the wire cannot carry (media) ends in the dialect's own error event, as every failure does; after that,
 and after the end, the writer is deaf.
 """
@@ -64,6 +67,7 @@ class StreamWriter:
 
     __slots__ = (
         "_called_tools",
+        "_ends_in_text",
         "_finish",
         "_head_extras",
         "_head_usage",
@@ -99,6 +103,7 @@ class StreamWriter:
         self._head_extras: JSONObject = {}
         self._head_usage: Block = {}
         self._called_tools = False
+        self._ends_in_text = False
         self._refused = False
 
     @property
@@ -206,12 +211,13 @@ class StreamWriter:
         elif _is_lost(part):
             self._losses.dropped(lost_part_name(part), "of another provider")
             self._skipped.add(event.index)
-        elif self._live is None:
-            self._go_live(event)
         else:
             self._waiting[event.index] = _Waiting(event)
+            if self._live is None:
+                self._catch_up()
 
     def _go_live(self, start: e.PartStart) -> LivePart:
+        self._ends_in_text = isinstance(start.part, (c.TextPart, c.RefusalPart))
         self._called_tools = self._called_tools or awaits_result(start.part)
         self._refused = self._refused or isinstance(start.part, c.RefusalPart)
         self._live = live = LivePart(start, self._number, self._out)
@@ -232,8 +238,8 @@ class StreamWriter:
             raise UpstreamError("the upstream's stream is malformed: an event of a part that is not open")
 
     def _catch_up(self) -> None:
-        """Writes the parts that wait, until one is live that has not ended."""
-        while self._live is None and self._waiting:
+        """Writes the parts that wait, until one is live that has not ended, or only what trails is left."""
+        while self._live is None and self._waiting and not self._only_trailing():
             waiting = self._waiting.pop(next(iter(self._waiting)))
             live = self._go_live(waiting.start)
             for event in waiting.events:
@@ -245,6 +251,10 @@ class StreamWriter:
                     case e.PartEnd(part=final):
                         self._number = live.close(final)
                         self._live = None
+
+    def _only_trailing(self) -> bool:
+        """Whether all that waits are proofs after a text."""
+        return self._ends_in_text and all(_is_proof(waiting.start.part) for waiting in self._waiting.values())
 
     # --- the message -------------------------------------------------------------------------------------------
 
@@ -276,6 +286,8 @@ class StreamWriter:
             self._number = self._live.close()
             self._live = None
             self._catch_up()
+        if self._waiting:
+            self._losses.dropped("the signature of a text", "a streamed message cannot end in it")
         stop = write_finish(
             self._finish or Finish("other"), called_tools=self._called_tools, refused=self._refused
         )
@@ -292,6 +304,13 @@ class StreamWriter:
         self._out.append(frame(json.encode(written), "message_delta"))
         self._out.append(_MESSAGE_STOP)
         self._over = True
+
+
+def _is_proof(part: c.Part) -> bool:
+    """Whether the part is a proof of reasoning and shows nothing."""
+    return (
+        isinstance(part, c.ReasoningPart) and part.proof is not None and not part.text and not part.redacted
+    )
 
 
 def _is_lost(part: c.Part) -> bool:

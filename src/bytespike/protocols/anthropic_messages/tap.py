@@ -11,13 +11,10 @@ the dialect's own error event, which says what the client may know.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-
 from bytespike.core.json_types import JSONObject
-from bytespike.core.usage import Usage
+from bytespike.core.usage import Usage, estimated_chars
 from bytespike.errors import GatewayError, UpstreamError
-from bytespike.protocols.anthropic_messages.errors import read_stream_error
+from bytespike.protocols.anthropic_messages.errors import told_error
 from bytespike.protocols.anthropic_messages.fields import WireError
 from bytespike.protocols.anthropic_messages.passthrough import usage_members
 from bytespike.protocols.anthropic_messages.schema import (
@@ -32,13 +29,8 @@ from bytespike.protocols.anthropic_messages.schema import (
 from bytespike.protocols.anthropic_messages.usage import merged, read_usage
 from bytespike.wire import json
 from bytespike.wire.jsonedit import replace_string_member
-from bytespike.wire.limits import EVENT_BYTES_MAX
-from bytespike.wire.sse import SSEvent, frame, parse_block
+from bytespike.wire.sse import EventBuffer, EventTooLarge, SSEvent, event_of, event_spans, frame
 
-#: An empty line, after the end of the line before it, in any of the three spellings of a line's end.
-_BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
-#: Enough of what came before to see an empty line that is cut in two.
-_SEAM_BYTES = 3
 #: How Anthropic spells the event that streams are made of.
 _DELTA_HEAD = b"event: content_block_delta\ndata: "
 _KNOWN = frozenset(
@@ -49,13 +41,11 @@ _KNOWN = frozenset(
 class Tap:
     """See `core.dialect.Tap`."""
 
-    __slots__ = ("_complete", "_failure", "_figures", "_held", "_held_bytes", "_model", "_produced", "_seam")
+    __slots__ = ("_buffer", "_complete", "_failure", "_figures", "_model", "_produced")
 
     def __init__(self, model: str) -> None:
         self._model = model
-        self._held: list[bytes] = []
-        self._held_bytes = 0
-        self._seam = b""
+        self._buffer = EventBuffer()
         self._figures: JSONObject | None = None
         self._complete = False
         self._failure: GatewayError | None = None
@@ -86,35 +76,23 @@ class Tap:
         if self._failure is not None:
             return b""
         if (
-            not self._held_bytes
+            not self._buffer.size
             and data.startswith(_DELTA_HEAD)
             and data.endswith(b"\n\n")
             and self._count(data)
         ):
             return data
-        # Only what is new is searched, with the seam: an event of many pieces would be searched once for each.
-        seam = self._seam + data
-        if _end_of_last_event(seam) == 0:
-            self._hold(data, seam)
+        try:
+            whole = self._buffer.feed(data)
+        except EventTooLarge as error:
+            self._failure = UpstreamError(f"the upstream sent {error}")
             return b""
-        buffer = b"".join([*self._held, data])
-        cut = _end_of_last_event(buffer)
-        self._held, self._held_bytes = [], 0
-        self._hold(buffer[cut:], buffer[cut:])
-        return self._pass(buffer[:cut])
-
-    def _hold(self, data: bytes, seam: bytes) -> None:
-        self._held.append(data)
-        self._held_bytes += len(data)
-        self._seam = seam[-_SEAM_BYTES:]
-        if self._held_bytes > EVENT_BYTES_MAX:
-            self._held.clear()
-            self._failure = UpstreamError(f"the upstream sent an event of more than {EVENT_BYTES_MAX} bytes")
+        return self._pass(whole) if whole else b""
 
     def end(self) -> bytes:
         if self._failure is not None:
             return b""
-        held, self._held = b"".join(self._held), []
+        held = self._buffer.rest()
         # The last event counts even without the empty line that should follow it. One that is cut short is kept back:
         # what the caller says next must not become a part of it.
         out = self._pass(held) if self._complete or _is_whole(held) else b""
@@ -126,11 +104,11 @@ class Tap:
         """Complete events in, the same out: edited, or only those before one that must not go on."""
         pieces: list[bytes] = []
         sent = 0
-        for start, end in _events(data):
+        for start, end, _ in event_spans(data):
             block = data[start:end]
             if block.startswith(_DELTA_HEAD) and self._count(block):
                 continue
-            event = parse_block(_lf(block) if b"\r" in block else block)
+            event = event_of(block)
             if event is None or event.event == "ping":
                 continue
             try:
@@ -160,7 +138,7 @@ class Tap:
     def _add(self, delta: Delta) -> None:
         # What comes after the end belongs to no answer (see `stream_in`).
         if not self._complete:
-            self._produced += len(delta.text or delta.partial_json or delta.thinking or "")
+            self._produced += estimated_chars(delta.text or delta.partial_json or delta.thinking or "")
 
     def _note(self, event: SSEvent, block: bytes) -> bytes | None:
         """Takes in one event; gives its block anew where the model's name had to change."""
@@ -186,7 +164,7 @@ class Tap:
             case "message_stop":
                 self._complete = True
             case "error":
-                self._failure = read_stream_error(json.decode_object(event.data).get("error"))
+                self._failure = told_error(json.decode_object(event.data).get("error"))
             case _:
                 pass
         return None
@@ -213,39 +191,8 @@ class Tap:
         self._figures = newer
 
 
-def _end_of_last_event(buffer: bytes) -> int:
-    """Where the last complete event of the buffer ends, its empty line included; 0 if there is none."""
-    if b"\r" not in buffer:
-        return buffer.rfind(b"\n\n") + 2 if b"\n\n" in buffer else 0
-    # A CR at the very end may be half of a CR LF.
-    whole = buffer[:-1] if buffer.endswith(b"\r") else buffer
-    cut = 0
-    for blank in _BLANK_LINE.finditer(whole):
-        cut = blank.end()
-    return cut
-
-
-def _events(data: bytes) -> Iterator[tuple[int, int]]:
-    """Start and end of each event's lines, without the empty lines between them."""
-    start = 0
-    if b"\r" in data:
-        for blank in _BLANK_LINE.finditer(data):
-            yield start, blank.start()
-            start = blank.end()
-    else:
-        while (end := data.find(b"\n\n", start)) >= 0:
-            yield start, end
-            start = end + 2
-    if start < len(data):
-        yield start, len(data)
-
-
-def _lf(block: bytes) -> bytes:
-    return block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-
-
 def _is_whole(held: bytes) -> bool:
-    event = parse_block(_lf(held).rstrip(b"\n"))
+    event = event_of(held)
     if event is None:
         return False
     try:

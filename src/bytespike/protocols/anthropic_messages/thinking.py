@@ -110,12 +110,18 @@ def plan_thinking(
         )
         losses.dropped("reasoning", why)
         return ThinkingPlan(None, effort, max_tokens)
-    budget, raised = _budget(config, max_tokens, target.max_output_tokens, losses)
+    budget, raised = _budget(config, max_tokens, held_output_tokens(target), losses)
     if budget is None:
         return ThinkingPlan(None, effort, max_tokens)
     member = _member("enabled", config, losses)
     member["budget_tokens"] = budget
     return ThinkingPlan(member, effort, raised)
+
+
+def held_output_tokens(target: Target) -> int:
+    """The most that a request may let the model produce: what it can, and what the money is held for."""
+    held = target.output_tokens_held
+    return target.max_output_tokens if held is None else min(held, target.max_output_tokens)
 
 
 def _wants_thinking(config: ReasoningConfig) -> bool:
@@ -186,7 +192,7 @@ def _budget(
         losses.approximated("reasoning.budget", f"{max(BUDGET_MIN, min(wanted, room))} tokens")
     if room >= BUDGET_MIN:
         return max(BUDGET_MIN, min(wanted, room)), max_tokens
-    raised = min(max_tokens + BUDGET_MIN, output_max)
+    raised = max(max_tokens, min(max_tokens + BUDGET_MIN, output_max))
     if raised <= BUDGET_MIN:
         losses.dropped("reasoning", "no budget fits the token limit")
         return None, max_tokens

@@ -23,7 +23,7 @@ from bytespike.protocols.anthropic_messages.fields import (
     spelling,
 )
 from bytespike.protocols.anthropic_messages.losses import Losses
-from bytespike.protocols.anthropic_messages.names import NAME
+from bytespike.protocols.anthropic_messages.names import NAME, wire_name
 from bytespike.protocols.anthropic_messages.tool_ids import CUSTOM_INPUT
 
 WEB_SEARCH_PREFIX = "web_search_"
@@ -94,20 +94,28 @@ def write_tools(tools: tuple[t.Tool, ...], target: Target, losses: Losses) -> li
     """Raises `UnsupportedFeature` for tools that the target or Anthropic does not have."""
     if tools and "tools" not in target.capabilities:
         raise UnsupportedFeature("tools: this model cannot call tools", param="tools")
-    return [_write_tool(tool, f"tools.{i}", target, losses) for i, tool in enumerate(tools)]
+    written = [_write_tool(tool, f"tools.{i}", target, losses) for i, tool in enumerate(tools)]
+    return [block for block in written if block is not None]
 
 
-def _write_tool(tool: t.Tool, path: str, target: Target, losses: Losses) -> Block:
+def _write_tool(tool: t.Tool, path: str, target: Target, losses: Losses) -> Block | None:
+    """None for an extra of another provider's, which the request can do without."""
     match tool:
         case t.FunctionTool():
             block = _function(tool, target, losses)
         case t.CustomTool():
             block = _custom(tool, path, losses)
         case t.WebSearchTool():
+            if "web_search" not in target.capabilities and tool.optional:
+                losses.dropped("tools.web_search", "the model has no web search")
+                return None
             if "web_search" not in target.capabilities:
                 raise UnsupportedFeature(f"{path}: this model has no web search", param=path)
             block = _search(tool, losses)
         case t.ForeignTool():
+            if tool.dialect != NAME and tool.optional:
+                losses.dropped(f"tools.{tool.kind[:40]}", f"only {tool.dialect} has it")
+                return None
             if tool.dialect != NAME:
                 raise UnsupportedFeature(
                     f"{path}: Claude models have no tool of type {tool.kind[:60]}", param=path
@@ -120,7 +128,7 @@ def _write_tool(tool: t.Tool, path: str, target: Target, losses: Losses) -> Bloc
 
 
 def _function(tool: t.FunctionTool, target: Target, losses: Losses) -> Block:
-    block: Block = {"name": tool.name}
+    block: Block = {"name": wire_name(tool.name)}
     if tool.description is not None:
         block["description"] = tool.description
     block["input_schema"] = _object_schema(tool.parameters)
@@ -144,7 +152,7 @@ def _custom(tool: t.CustomTool, path: str, losses: Losses) -> Block:
     what = tool.description or ""
     if tool.grammar:
         what += f"\n\nThe input must match this {tool.syntax or ''} grammar:\n{tool.grammar}"
-    block: Block = {"name": tool.name}
+    block: Block = {"name": wire_name(tool.name)}
     if what.strip():
         block["description"] = what.strip()
     block["input_schema"] = {
@@ -193,7 +201,7 @@ def write_tool_choice(choice: t.ToolChoice) -> Block | None:
         mode = "auto"
     block: Block = {"type": _CHOICE_TYPES[mode]}
     if mode == "named":
-        block["name"] = choice.names[0] if choice.names else ""
+        block["name"] = wire_name(choice.names[0]) if choice.names else ""
     if choice.parallel is not None and mode != "none":
         block["disable_parallel_tool_use"] = not choice.parallel
     return block | own_extras(choice.extras)

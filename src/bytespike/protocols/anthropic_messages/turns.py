@@ -34,11 +34,12 @@ class Message:
 
     def written(self) -> Block:
         message: Block = {"role": self.role}
-        if len(self.content) == 1 and self.content[0].keys() == {"type", "text"}:
-            message["content"] = self.content[0]["text"]
-        elif self.content:
-            message["content"] = self.content
-        return message | self.extras
+        content = self.content
+        if len(content) == 1 and content[0]["type"] == "text" and len(content[0]) == 2:
+            message["content"] = content[0]["text"]
+        elif content:
+            message["content"] = content
+        return message | self.extras if self.extras else message
 
 
 class WrittenTurns:
@@ -59,7 +60,7 @@ def write_turns(turns: tuple[Turn, ...], target: Target, losses: Losses) -> Writ
     for index, turn in enumerate(turns):
         writer.add(turn, f"messages.{index}.content")
     for message in writer.messages:
-        if message.role == "user":
+        if message.role == "user" and len(message.content) > 1:
             message.content.sort(key=lambda block: block["type"] != "tool_result")
     _strip_end(writer.messages)
     return WrittenTurns(writer.messages, writer.system, writer.tool_names)
@@ -79,10 +80,14 @@ class _Turns:
     def add(self, turn: Turn, path: str) -> None:
         if turn.name is not None:
             self._losses.dropped("messages.name", "Anthropic has no participants")
-        self._losses.foreign_extras(turn.extras, "messages.")
-        self.tool_names += [part.name for part in turn.parts if isinstance(part, ToolCallPart)]
-        content = self._blocks.blocks(turn.parts, path, assistant=turn.role == "assistant")
-        extras: Block = dict(own_extras(turn.extras))
+        assistant = turn.role == "assistant"
+        if assistant:
+            self.tool_names += [part.name for part in turn.parts if isinstance(part, ToolCallPart)]
+        content = self._blocks.blocks(turn.parts, path, assistant=assistant)
+        extras: Block = {}
+        if turn.extras:
+            self._losses.foreign_extras(turn.extras, "messages.")
+            extras |= own_extras(turn.extras)
         if turn.role == "system":
             self._add_system(content, extras)
         elif content:

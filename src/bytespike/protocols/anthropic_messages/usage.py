@@ -158,6 +158,15 @@ def _says_nothing(value: JSON, older: JSON) -> bool:
 def write_usage(usage: Usage) -> Block:
     """`usage` of a whole message, and of `message_start`."""
     extras = own_extras(usage.extras)
+    if not extras and not usage.web_searches and not usage.reasoning:
+        shorter, longer = usage.cache_write_5m, usage.cache_write_1h
+        return {
+            "input_tokens": usage.input,
+            "cache_creation_input_tokens": shorter + longer,
+            "cache_read_input_tokens": usage.cache_read,
+            "cache_creation": {"ephemeral_5m_input_tokens": shorter, "ephemeral_1h_input_tokens": longer},
+            "output_tokens": usage.output,
+        }
     extra = _compaction(extras, "usage")
     shorter = usage.cache_write_5m - extra.cache_write_5m
     longer = usage.cache_write_1h - extra.cache_write_1h

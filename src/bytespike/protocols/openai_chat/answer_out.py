@@ -32,6 +32,12 @@ NO_ARGUMENTS: Final = "{}"
 def write_answer(parts: Sequence[Part], losses: Losses) -> JSONObject:
     """The `message` of one choice."""
     message: JSONObject = {"role": "assistant", "content": None, "refusal": None}
+    if len(parts) == 1:
+        only = parts[0]
+        if isinstance(only, TextPart) and not only.citations:
+            # Nearly every answer.
+            message["content"] = only.text
+            return message
     texts = [part.text for part in parts if isinstance(part, TextPart)]
     refusals = [part.text for part in parts if isinstance(part, RefusalPart)]
     reasoning = join_text(parts)

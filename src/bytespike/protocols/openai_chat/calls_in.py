@@ -6,7 +6,8 @@ OpenAI names a call once, with its index, id and name, and then adds to its argu
 - an empty or repeated id, a repeated name (Alibaba, Moonshot's hosts): the call goes on;
 - neither index nor id: a name after arguments that are complete is a new call;
 - whole arguments at once, an object instead of text, null: taken as they are;
-- the name after the first piece of the arguments: the call starts when it has a name.
+- the name after the first piece of the arguments: the call starts when it has a name;
+- a call without name and arguments says nothing; one with arguments whose name never comes is broken.
 """
 
 from __future__ import annotations
@@ -99,9 +100,10 @@ class CallsReader:
         self._append(call, delta.name or "", _text_of(delta), events)
 
     def close(self, events: list[e.Event]) -> None:
+        """End every call. Raises `Wrong` for one whose name has not come: nobody could run it."""
         for call in self._calls:
-            if call.number is None:
-                self._start(call, events)
+            if call.number is None and call.pieces:
+                raise Wrong("is required", "tool_calls[].function.name")
             self._end(call, events)
 
     def _add(self, call: _Call, events: list[e.Event]) -> None:

@@ -24,6 +24,7 @@ from bytespike.protocols.openai_chat.calls_in import CallsReader
 from bytespike.protocols.openai_chat.citations import Placed, read_citations
 from bytespike.protocols.openai_chat.content_in import read_part
 from bytespike.protocols.openai_chat.finish import read_finish
+from bytespike.protocols.openai_chat.inline_think import Piece, ThinkSplitter
 from bytespike.protocols.openai_chat.message_in import google_signature, read_audio, read_images
 from bytespike.protocols.openai_chat.reasoning import (
     GEMINI,
@@ -70,10 +71,12 @@ class ChoiceReader:
 
     __slots__ = (
         "_audio", "_audio_chars", "_calls", "_chars", "_choice", "_detail", "_detail_text", "_kind", "_numbering",
-        "_open", "_part_start", "_plain_reasoning", "_prefix", "_reasoning", "_tools", "finish",
+        "_open", "_part_start", "_plain_reasoning", "_prefix", "_reasoning", "_think", "_tools", "finish",
     )  # fmt: skip
 
-    def __init__(self, choice: int, response_id: str, numbering: Numbering) -> None:
+    def __init__(
+        self, choice: int, response_id: str, numbering: Numbering, *, inline_think: bool = False
+    ) -> None:
         self.finish: Finish | None = None
         self._choice = choice
         self._numbering = numbering
@@ -94,6 +97,8 @@ class ChoiceReader:
         self._tools: dict[int, tuple[str, str]] = {}
         self._audio: dict[str, list[str]] = {}
         self._audio_chars = 0
+        #: Takes the content apart, as long as it may hold reasoning.
+        self._think = ThinkSplitter() if inline_think else None
 
     def read(self, delta: ChoiceDelta, events: list[e.Event]) -> None:
         """Raises `Wrong`, `TooMuch`."""
@@ -103,11 +108,15 @@ class ChoiceReader:
                 self._read_reasoning(message, events)
             content = message.content
             if content:
-                if isinstance(content, str):
+                if self._think is not None and isinstance(content, str):
+                    self._maybe_thinking(self._think, content, events)
+                elif isinstance(content, str):
                     self._text(content, events)
                 else:
                     self._content_parts(content, events)
             if message.tool_calls:
+                if self._think is not None:
+                    self._thought(self._think, events)
                 self._close_open(events)
                 for call in message.tool_calls:
                     self._calls.read(call, events)
@@ -143,6 +152,8 @@ class ChoiceReader:
 
     def close(self, events: list[e.Event]) -> None:
         """End every open part."""
+        if self._think is not None:
+            self._thought(self._think, events)
         self._close_open(events)
         self._calls.close(events)
         if self._audio:
@@ -183,6 +194,23 @@ class ChoiceReader:
             self._part_start = self._chars
         self._chars += len(text)
         events.append(e.TextDelta(self._open, text))
+
+    def _maybe_thinking(self, think: ThinkSplitter, content: str, events: list[e.Event]) -> None:
+        self._split(think.feed(content), events)
+        if think.over:
+            self._think = None
+
+    def _thought(self, think: ThinkSplitter, events: list[e.Event]) -> None:
+        """No more content follows that could hold reasoning."""
+        self._think = None
+        self._split(think.end(), events)
+
+    def _split(self, pieces: list[Piece], events: list[e.Event]) -> None:
+        for piece in pieces:
+            if piece.kind == "reasoning":
+                self._plain(piece.text, events)
+            else:
+                self._text(piece.text, events)
 
     def _content_parts(self, content: list[JSON], events: list[e.Event]) -> None:
         """Mistral: an array of text and thinking parts."""

@@ -156,7 +156,7 @@ class ContentWriter:
                 return [self._document_url(part, url)]
         if "documents" not in self.capabilities:
             raise unsupported("This model takes no documents. Choose one with the capability 'documents'.")
-        name = part.filename or part.title
+        name = part.filename or _titled(part)
         if name is not None or ("file_data" in file and NAME not in part.extras):
             file["filename"] = name or _DEFAULT_FILENAME
         if part.context:
@@ -178,7 +178,7 @@ class ContentWriter:
         if q.FILE_URLS in self.quirks:
             file: JSONObject = {
                 "file_data": url,
-                "filename": part.filename or part.title or _DEFAULT_FILENAME,
+                "filename": part.filename or _titled(part) or _DEFAULT_FILENAME,
             }
             return self._finish({"type": "file", "file": file}, part.cache, part.extras)
         raise unsupported("This model does not fetch documents by URL; send the document as base64.")
@@ -251,6 +251,15 @@ def is_text(part: DocumentPart) -> bool:
 
 def _plain(entry: JSONObject) -> bool:
     return len(entry) == 2 and entry.get("type") == "text"
+
+
+def _titled(part: DocumentPart) -> str | None:
+    """A file name of a document's title. The API tells a file's kind by the end of its name, which titles have not."""
+    title, source = part.title, part.source
+    if not title or title.lower().endswith(".pdf"):
+        return title or None
+    other = isinstance(source, Base64Source) and source.media_type not in ("", "application/pdf")
+    return title if other else f"{title}.pdf"
 
 
 def _heading(part: DocumentPart) -> str:

@@ -31,7 +31,7 @@ from bytespike.protocols.openai_chat import quirks as q
 from bytespike.protocols.openai_chat.content_out import ContentWriter, foreign, is_text, unsupported
 from bytespike.protocols.openai_chat.history_out import write_assistant
 from bytespike.protocols.openai_chat.losses import Losses
-from bytespike.protocols.openai_chat.names import own, wire_members
+from bytespike.protocols.openai_chat.names import own, wire_members, wire_name
 from bytespike.protocols.openai_chat.tool_ids import fitting_id
 
 ERROR_PREFIX: Final = "[tool error] "
@@ -163,7 +163,7 @@ class _Conversation:
         content = self._result_content(result)
         message: JSONObject
         if own(result.extras).get("_legacy"):
-            message = {"role": "function", "name": result.name or "", "content": content}
+            message = {"role": "function", "name": wire_name(result.name or ""), "content": content}
         else:
             message = {
                 "role": "tool",
@@ -171,7 +171,7 @@ class _Conversation:
                 "content": content,
             }
             if result.name is not None:
-                message["name"] = result.name
+                message["name"] = wire_name(result.name)
         if result.cache is not None:
             self.writer.losses.cache_mark()
         message.update(wire_members(result.extras))

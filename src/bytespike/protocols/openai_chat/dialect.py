@@ -16,6 +16,7 @@ from bytespike.core.dialect import (
     Written,
     WrittenResponse,
 )
+from bytespike.core.json_types import JSONObject
 from bytespike.core.request import ChatRequest
 from bytespike.core.response import ChatResponse
 from bytespike.core.usage import Usage
@@ -34,9 +35,13 @@ _RESPONSE_HEADERS: Final = frozenset({"openai-version", "openai-processing-ms"})
 
 
 class OpenAIChat:
-    """The eight operations and the four for passthrough. Stateless."""
+    """The eight operations and the four for passthrough. Stateless. `inline_think`: how upstreams with the quirk of that
+    name speak it, whose reasoning stands in the content of their answers."""
 
-    __slots__ = ()
+    __slots__ = ("_inline_think",)
+
+    def __init__(self, *, inline_think: bool = False) -> None:
+        self._inline_think = inline_think
 
     @property
     def name(self) -> str:
@@ -70,13 +75,16 @@ class OpenAIChat:
 
     def read_response(self, body: bytes) -> ChatResponse:
         """Raises `UpstreamError`."""
-        return answers.read_response(body)
+        return answers.read_response(body, inline_think=self._inline_think)
 
     def stream_reader(self) -> StreamReader:
-        return ChatStreamReader()
+        return ChatStreamReader(inline_think=self._inline_think)
 
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamFailure:
         return errors.read_error(status, headers, body)
+
+    def echo(self, body: bytes) -> JSONObject | None:
+        return None
 
     def peek(self, body: bytes) -> Peek:
         """Raises `InvalidRequest`."""

@@ -10,13 +10,14 @@ the few things that matter: is it the request, the channel's account, or the pro
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from math import ceil
 from typing import Final, NamedTuple
 
-from bytespike.core.dialect import UpstreamFailure
+from bytespike.core.dialect import UpstreamFailure, reported
 from bytespike.core.json_types import JSON, JSONObject
 from bytespike.errors import (
     BodyTooLarge,
@@ -72,7 +73,7 @@ RETRY_AFTER_S_MAX: Final = 24 * 3600
 
 
 class Told(NamedTuple):
-    """What an error body says, whatever its shape. `words`: code and type, lower case, for the tables below."""
+    """What an error body says, whatever its shape. `words`: codes, types and reasons, lower case, for the tables below."""
 
     message: str
     words: tuple[str, ...]
@@ -100,23 +101,72 @@ _POLICY: Final = frozenset(
         "invalid_prompt", "1301", "1026", "1027",
     }
 )  # fmt: skip
-#: The channel's account, credential or model mapping.
-_CHANNEL: Final = frozenset(
+#: The channel's credential. OpenAI, DeepSeek, Moonshot; Google's ErrorInfo; Zhipu ("Errors", business codes).
+_CREDENTIAL: Final = frozenset(
     {
-        # OpenAI, DeepSeek, Moonshot
-        "insufficient_quota", "invalid_api_key", "authentication_error", "permission_error", "rate_limit_exceeded",
-        "rate_limit_error", "billing_hard_limit_reached", "account_deactivated", "insufficient_balance",
-        "exceeded_current_quota_error", "rate_limit_reached_error", "invalid_authentication_error",
-        "permission_denied_error", "model_not_found", "resource_not_found_error", "model_not_available",
-        # Volcengine
-        "accountoverdueerror", "modelnotopen", "invalidendpointormodel.notfound", "quotaexceeded",
-        # Zhipu ("Errors", business codes): authentication, account, model, concurrency and quota
-        "1000", "1001", "1002", "1003", "1004", "1110", "1111", "1112", "1113", "1120", "1121", "1211", "1220",
-        "1302", "1303", "1304", "1308", "1309", "1310", "1311", "1312", "1313",
-        # MiniMax: authentication, balance, rate, token plan
-        "1008", "2049", "2056",
+        "invalid_api_key", "authentication_error", "permission_error", "account_deactivated",
+        "invalid_authentication_error", "permission_denied_error",
+        "api_key_invalid", "api_key_expired", "api_key_service_blocked", "api_key_http_referrer_blocked",
+        "api_key_ip_address_blocked", "consumer_invalid", "consumer_suspended", "service_disabled",
+        "1000", "1001", "1002", "1003", "1004", "1110", "1111", "1112", "1120", "1121", "1220",
     }
 )  # fmt: skip
+#: Its money. OpenAI, DeepSeek, Moonshot; Google; Volcengine; Zhipu 1113.
+_BALANCE: Final = frozenset(
+    {
+        "insufficient_quota", "billing_hard_limit_reached", "insufficient_balance", "exceeded_current_quota_error",
+        "billing_disabled", "accountoverdueerror", "1113",
+    }
+)  # fmt: skip
+#: Its rate. OpenAI, Moonshot; Volcengine; Zhipu.
+_RATE: Final = frozenset(
+    {
+        "rate_limit_exceeded", "rate_limit_error", "rate_limit_reached_error", "quotaexceeded",
+        "1302", "1303", "1304", "1308", "1309", "1310", "1312", "1313",
+    }
+)  # fmt: skip
+#: Its mapping of models. OpenAI, Moonshot, Together, Mistral; Volcengine; Zhipu.
+_MODEL: Final = frozenset(
+    {
+        "model_not_found", "resource_not_found_error", "model_not_available", "invalid_model",
+        "modelnotopen", "invalidendpointormodel.notfound", "1211", "1311",
+    }
+)  # fmt: skip
+#: All of them: about the channel, with the status that each amounts to.
+_CHANNEL: Final = {
+    **dict.fromkeys(_CREDENTIAL, 401),
+    **dict.fromkeys(_BALANCE, 402),
+    **dict.fromkeys(_RATE, 429),
+    **dict.fromkeys(_MODEL, 404),
+}
+#: How messages about the channel begin that come as a plain 400 without a telling code (Gemini, DeepSeek). Only their
+#: beginnings are looked at: further on a message may quote the caller.
+_CREDENTIAL_BEGINNINGS: Final = (
+    "api key not valid", "api key not found", "api key expired", "invalid api key", "incorrect api key",
+    "missing or invalid authorization", "multiple authentication credentials", "user location is not supported",
+)  # fmt: skip
+#: Where a message begins like this, the upstream does not know the model that the channel names: DeepSeek ("Model Not
+#: Exist"), Gemini ("models/x is not found for API version"), MiniMax ("invalid params, unknown model 'x'"), OpenRouter
+#: ("x is not a valid model ID"), Moonshot ("Not found the model x"), xAI, Alibaba, vLLM ("The model `x` does not exist").
+_NO_SUCH_MODEL: Final = re.compile(
+    r"(?:unknown|invalid|no such|not found the) model\b|is not a valid model\b|\bmodel not (?:found|exist)"
+    r"|\bmodels?[ /:]+[`'\"]?[^\s`'\"]{1,120}[`'\"]? (?:is |was )?(?:not found|does not exist|not exist)|模型不存在"
+)
+_BEGINNING_CHARS: Final = 160
+#: MiniMax's `base_resp.status_code` ("Error codes"), in the words of others: its numbers are Zhipu's with other meanings.
+_MINIMAX: Final = {
+    1002: "rate_limit_error",
+    1004: "authentication_error",
+    1008: "insufficient_balance",
+    1026: "content_filter",
+    1027: "content_filter",
+    1039: "context_length_exceeded",
+    1041: "rate_limit_error",
+    2013: "invalid_request_error",
+    2045: "rate_limit_error",
+    2049: "invalid_api_key",
+    2056: "rate_limit_error",
+}
 #: The provider's own trouble, whatever status it comes with.
 _OVERLOADED: Final = frozenset(
     {
@@ -143,8 +193,14 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Upstream
     return judge(status, told(body), retry_after(headers))
 
 
+def told_error(said: Told) -> GatewayError:
+    """An error inside of a 200 or of a stream, to be raised or kept: it carries whose fault it is."""
+    return reported(judge(0, said))
+
+
 def judge(status: int, said: Told, wait_s: int | None = None) -> UpstreamFailure:
     """`status` 0: an error inside of a 200 answer. Such an error may say a status by itself."""
+    answered = status
     if status == 0:
         status = next((int(word) for word in said.words if word.isdecimal() and len(word) == 3), 0)
     words = frozenset(said.words)
@@ -158,9 +214,26 @@ def judge(status: int, said: Told, wait_s: int | None = None) -> UpstreamFailure
             NoAvailableChannel(_NO_CHANNEL, retry_after=wait_s) if wait_s else UpstreamError(_UPSTREAM)
         )
         return UpstreamFailure(failure, "upstream", wait_s)
-    if status in _CHANNEL_STATUSES or words & _CHANNEL:
-        return UpstreamFailure(NoAvailableChannel(_NO_CHANNEL, retry_after=wait_s), "channel", wait_s)
+    amounts_to = _channel_status(status, said)
+    if amounts_to:
+        told_as = 0 if amounts_to == answered else amounts_to
+        return UpstreamFailure(
+            NoAvailableChannel(_NO_CHANNEL, retry_after=wait_s), "channel", wait_s, told_as
+        )
     return UpstreamFailure(UpstreamError(_UPSTREAM), "upstream", wait_s)
+
+
+def _channel_status(status: int, said: Told) -> int:
+    """The status that an error about the channel amounts to; 0 for an error about something else."""
+    if status in _CHANNEL_STATUSES:
+        return status
+    by_word = next((_CHANNEL[word] for word in said.words if word in _CHANNEL), 0)
+    if by_word or status not in (0, 400, 422):
+        return by_word
+    beginning = said.message[:_BEGINNING_CHARS].lower()
+    if beginning.startswith(_CREDENTIAL_BEGINNINGS):
+        return 401
+    return 404 if said.param in (None, "model") and _NO_SUCH_MODEL.search(beginning) else 0
 
 
 def _about_request(status: int, said: Told, words: frozenset[str]) -> GatewayError | None:
@@ -172,7 +245,7 @@ def _about_request(status: int, said: Told, words: frozenset[str]) -> GatewayErr
         return ContentPolicyViolation(message, param=said.param)
     if words & _CONTEXT:
         return ContextTooLong(message, param=said.param)
-    if words & _CHANNEL:
+    if status != 404 and _channel_status(status, said):
         return None
     lowered = message.lower()
     if status in (0, 400, 413, 422) and any(phrase in lowered for phrase in _CONTEXT_PHRASES):
@@ -181,10 +254,17 @@ def _about_request(status: int, said: Told, words: frozenset[str]) -> GatewayErr
         return InvalidRequest(message, param=said.param)
     if status == 413:
         return BodyTooLarge(message, param=said.param)
-    if status == 404 and said.param != "model" and said.words:
-        # Without an error code it is the path that was not found: the channel's base URL is wrong.
+    if status == 404 and _is_of_the_request(said):
         return NotFound(message, param=said.param)
     return None
+
+
+def _is_of_the_request(said: Told) -> bool:
+    """Whether what was not found is something that the caller named. Without an error code it is the path: the channel's
+    base URL is wrong."""
+    if not said.words or said.param == "model" or any(word in _CHANNEL for word in said.words):
+        return False
+    return _NO_SUCH_MODEL.search(said.message[:_BEGINNING_CHARS].lower()) is None
 
 
 def told(body: bytes) -> Told:
@@ -212,7 +292,9 @@ def told_in(value: JSON) -> Told:
         return _told_by({"message": inner}, value)
     base = value.get("base_resp")
     if isinstance(base, dict):
-        return _told_by({"message": base.get("status_msg"), "code": base.get("status_code")}, {})
+        code = base.get("status_code")
+        word = _MINIMAX.get(code) if isinstance(code, int) else None
+        return _told_by({"message": base.get("status_msg"), "code": word}, {})
     return _told_by(value, {})
 
 
@@ -226,6 +308,10 @@ def _told_by(error: JSONObject, beside: JSONObject) -> Told:
     if isinstance(metadata, dict) and "flagged_input" in metadata:
         # OpenRouter: the input was flagged by moderation; comes as 403.
         found.append("content_policy_violation")
+    details = error.get("details")
+    if isinstance(details, list):
+        # Google's ErrorInfo tells a bad key apart from a bad request.
+        found.extend([detail.get("reason") for detail in details if isinstance(detail, dict)])
     words = tuple(
         str(word).lower() for word in found if isinstance(word, (str, int)) and not isinstance(word, bool)
     )

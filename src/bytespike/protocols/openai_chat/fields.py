@@ -153,5 +153,7 @@ def objects(values: list[JSON], key: str) -> list[JSONObject]:
 
 
 def rest(obj: JSONObject, known: frozenset[str]) -> JSONObject:
-    """The members that the reader does not know."""
+    """The members that the reader does not know. Mostly there are none, which is seen without a look at each."""
+    if obj.keys() <= known:
+        return {}
     return {key: value for key, value in obj.items() if key not in known}

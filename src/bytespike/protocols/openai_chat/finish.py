@@ -109,9 +109,12 @@ def _native(native: str) -> tuple[FinishReason | None, str | None]:
     return (found if found in _FINER else None), native
 
 
-def write_finish(finish: Finish) -> tuple[str, JSONObject]:
-    """The `finish_reason` for a client, and further members of the choice."""
+def write_finish(finish: Finish, *, refused: bool = False) -> tuple[str, JSONObject]:
+    """The `finish_reason` for a client, and further members of the choice. `refused`: the message says in `refusal` that
+    the model refused; OpenAI then calls it a stop, and the SDK's `parse` raises for a filter."""
     reason, word = _WRITTEN[finish.reason]
+    if refused and finish.reason == "refusal":
+        reason = "stop"
     members: JSONObject = wire_members(finish.extras) if finish.extras else {}
     raw = finish.raw
     if raw == "function_call":

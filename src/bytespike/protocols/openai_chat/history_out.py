@@ -23,11 +23,12 @@ from bytespike.core.json_types import JSON, JSONObject
 from bytespike.protocols.openai_chat import quirks as q
 from bytespike.protocols.openai_chat.citations import citation_lists, is_annotation
 from bytespike.protocols.openai_chat.content_out import ContentWriter, foreign, unsupported
-from bytespike.protocols.openai_chat.names import NAME, own, wire_members
+from bytespike.protocols.openai_chat.inline_think import inlined
+from bytespike.protocols.openai_chat.names import NAME, own, wire_members, wire_name
 from bytespike.protocols.openai_chat.reasoning import GEMINI, is_foreign_detail, join_text, write_details
 from bytespike.protocols.openai_chat.server_tools import write_server_tools
 from bytespike.protocols.openai_chat.tool_ids import fitting_id
-from bytespike.protocols.openai_chat.tools import check_name
+from bytespike.protocols.openai_chat.tools import CUSTOM_INPUT
 from bytespike.wire import json
 
 #: A provider-side tool's result may be a whole web page; as text for another model this much of it must do.
@@ -67,7 +68,7 @@ def write_assistant(turn: Turn, writer: ContentWriter) -> tuple[JSONObject, list
                 entries.append(foreign(part))
             case _:
                 raise unsupported(f"An assistant's message cannot hold a {type(part).__name__}.")
-    _reasoning(message, turn, bool(calls), writer)
+    _reasoning(message, turn, entries, bool(calls), writer)
     _extensions(message, turn, writer)
     if calls:
         message["tool_calls"] = calls
@@ -90,20 +91,22 @@ def _content(entries: list[JSONObject], turn: Turn, message: JSONObject, writer:
 
 
 def _call(message: JSONObject, calls: list[JSON], call: ToolCallPart, writer: ContentWriter) -> None:
-    check_name(call.name, "messages")
+    name = wire_name(call.name)
     mine = own(call.extras)
     if mine.get("_legacy"):
-        message["function_call"] = {"name": call.name, "arguments": call.arguments}
+        message["function_call"] = {"name": name, "arguments": call.arguments}
         return
     entry: JSONObject = {"id": fitting_id(call.id, writer.quirks)}
-    if call.kind == "custom":
-        if q.NO_CUSTOM_TOOLS in writer.quirks:
-            raise unsupported("This model takes no calls of free-form tools.")
+    if call.kind == "custom" and q.NO_CUSTOM_TOOLS in writer.quirks:
+        entry["type"] = "function"
+        arguments = json.encode({CUSTOM_INPUT: call.arguments}).decode()
+        entry["function"] = {"name": name, "arguments": arguments}
+    elif call.kind == "custom":
         entry["type"] = "custom"
-        entry["custom"] = {"name": call.name, "input": call.arguments}
+        entry["custom"] = {"name": name, "input": call.arguments}
     else:
         entry["type"] = "function"
-        entry["function"] = {"name": call.name, "arguments": call.arguments or "{}"}
+        entry["function"] = {"name": name, "arguments": call.arguments or "{}"}
     if call.proof is not None:
         if q.GOOGLE_THOUGHT_SIGNATURE in writer.quirks and call.proof.origin == GEMINI:
             entry["extra_content"] = google_signature(call.proof.data)
@@ -131,8 +134,10 @@ def _refusal(message: JSONObject, entries: list[JSONObject], part: RefusalPart) 
         message["refusal"] = f"{said}{part.text}" if isinstance(said, str) else part.text
 
 
-def _reasoning(message: JSONObject, turn: Turn, has_calls: bool, writer: ContentWriter) -> None:
-    """Give reasoning back in the spelling that the target reads, or drop it."""
+def _reasoning(
+    message: JSONObject, turn: Turn, entries: list[JSONObject], has_calls: bool, writer: ContentWriter
+) -> None:
+    """Give reasoning back in the spelling that the target reads, or drop it. `entries`: of the message's content."""
     parts = [part for part in turn.parts if isinstance(part, (ReasoningPart, ForeignPart))]
     given = False
     if q.REASONING_CONTENT in writer.quirks:
@@ -151,6 +156,10 @@ def _reasoning(message: JSONObject, turn: Turn, has_calls: bool, writer: Content
             if isinstance(part, ReasoningPart) and part.proof is not None and part.proof.origin == GEMINI:
                 message["extra_content"] = google_signature(part.proof.data)
                 given = True
+    if not given and q.INLINE_THINK in writer.quirks and (text := join_text(parts)):
+        spoken = entries.pop(0)["text"] if entries and entries[0].keys() == {"type", "text"} else ""
+        entries.insert(0, {"type": "text", "text": f"{inlined(text)}{spoken}"})
+        given = True
     if not given and any(isinstance(part, ReasoningPart) for part in parts):
         writer.losses.dropped("messages.reasoning", "the model takes no reasoning back")
 

@@ -43,6 +43,8 @@ _KNOWN: Final = frozenset(
     }
 )  # fmt: skip
 _PLAIN: Final = frozenset({"role", "content", "name", "tool_calls"})
+_NOTHING: Final[tuple[JSON, ...]] = (None, [], "")
+_CALLS: Final = frozenset({"tool_calls", "function_call"})
 _CALL_MEMBERS: Final = frozenset({"id", "type", "function", "custom", "extra_content"})
 _AUDIO_MEMBERS: Final = frozenset({"data"})
 
@@ -61,20 +63,27 @@ def read_message(message: JSONObject, id_prefix: str, *, answer: bool = False) -
     nothing; in a history the difference between "", [] and null is kept.
     """
     content = message.get("content")
-    if message.keys() <= _PLAIN:
+    if message.keys() <= _PLAIN or _is_plain(message):
         parts = _content(content)
         unknown: JSONObject = {}
     else:
         parts, unknown = _all_members(message, content, id_prefix)
-    calls = f.optional_array(message, "tool_calls")
-    if calls:
-        parts.extend(read_calls(calls, id_prefix))
-    legacy = f.optional_object(message, "function_call")
-    if legacy is not None:
-        parts.append(read_legacy_call(legacy, id_prefix))
+    if not _CALLS.isdisjoint(message):
+        calls = f.optional_array(message, "tool_calls")
+        if calls:
+            parts.extend(read_calls(calls, id_prefix))
+        legacy = f.optional_object(message, "function_call")
+        if legacy is not None:
+            parts.append(read_legacy_call(legacy, id_prefix))
     if not answer and content in ("", []):
         unknown = {**unknown, "_content": content}
     return Message(tuple(parts), unknown)
+
+
+def _is_plain(message: JSONObject) -> bool:
+    """Whether what the message has besides says nothing: OpenAI sends `"refusal": null, "annotations": []` each time."""
+    others = message.keys() - _PLAIN
+    return others <= _KNOWN and all(message[name] in _NOTHING for name in others)
 
 
 def _content(content: JSON) -> list[Part]:

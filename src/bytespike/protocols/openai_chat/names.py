@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bytespike.core.json_types import NO_EXTRAS, Extras, JSONObject
+from bytespike.core.renaming import fitting_name
 
 #: The dialect's name: the package's, the key of its extras, and the origin of its own opaque data.
 NAME: Final = "openai_chat"
@@ -42,3 +43,8 @@ def wire_members(extras: Extras) -> JSONObject:
     if not members:
         return {}
     return {key: value for key, value in members.items() if not key.startswith("_")}
+
+
+def wire_name(tool: str) -> str:
+    """A tool's name in the form that the wire takes; answers get the client's own again (`core.renaming`)."""
+    return fitting_name(tool, FUNCTION_NAME_CHARS_MAX)

@@ -48,7 +48,17 @@ from bytespike.wire.json import encode
 class ChoiceState:
     """What the parts of one choice share: the next index of each list, and how much text there was."""
 
-    __slots__ = ("_next", "chars", "choice", "finished", "frames", "last_tool", "losses", "reasoned")
+    __slots__ = (
+        "_next",
+        "chars",
+        "choice",
+        "finished",
+        "frames",
+        "last_tool",
+        "losses",
+        "reasoned",
+        "refused",
+    )
 
     def __init__(self, choice: int, frames: Frames, losses: Losses) -> None:
         self.choice = choice
@@ -56,6 +66,7 @@ class ChoiceState:
         self.losses = losses
         self.finished = False
         self.reasoned = False
+        self.refused = False
         self.chars = 0
         self._next: dict[str, int] = {}
         #: The provider-side call that was last: its id, the index of its entry, its origin.

@@ -1,14 +1,16 @@
 """Same-dialect traffic: what routing and money need to know of a body, and the body with another model name.
 
-Every other byte stays as it was, with two exceptions. A stream is always asked for its usage, because that is what the
+Every other byte stays as it was, with three exceptions. A stream is always asked for its usage, because that is what the
 request costs; the tap takes out again what the client had not asked for. And members that this gateway had invented for
 an answer of a foreign provider (`server_tool_calls`, `citation_details`), which a client sends back in its history, are
-taken out of what goes to an upstream that has never heard of them.
+taken out of what goes to an upstream that has never heard of them. So are the proofs of another family's model in
+`reasoning_details`, with the reasoning that they prove: they are for their own provider alone.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -18,8 +20,9 @@ from bytespike.core.json_types import JSON, JSONObject
 from bytespike.core.usage import Usage
 from bytespike.errors import InvalidRequest, UpstreamError
 from bytespike.protocols.openai_chat import quirks as q
-from bytespike.protocols.openai_chat.errors import judge, told
+from bytespike.protocols.openai_chat.errors import told, told_error, told_in
 from bytespike.protocols.openai_chat.names import CHOICES_MAX
+from bytespike.protocols.openai_chat.reasoning import format_of
 from bytespike.protocols.openai_chat.schema import (
     UNREADABLE,
     RequestPeek,
@@ -36,6 +39,13 @@ _STREAM_OPTIONS: Final = re.compile(rb'"stream_options"\s*:\s*')
 #: Members of messages that only this gateway writes.
 OWN_MEMBERS: Final = ("server_tool_calls", "citation_details")
 _OWN_KEYS: Final = tuple(f'"{name}"'.encode() for name in OWN_MEMBERS)
+_DETAILS: Final = b'"reasoning_details"'
+#: The catalog's family whose models give a format of `reasoning_details`.
+_FAMILIES: Final = {
+    format_of("anthropic_messages"): "claude",
+    format_of("openai_responses"): "gpt",
+    format_of("gemini"): "gemini",
+}
 
 
 def peek(body: bytes) -> Peek:
@@ -92,6 +102,8 @@ def patch_request(body: bytes, seen: Peek, target: Target) -> bytes:
     """The body for `target`: the same bytes object where nothing differs. Raises `InvalidRequest`."""
     if q.SERVER_TOOL_CALLS not in target.quirks and any(key in body for key in _OWN_KEYS):
         body = without_own_members(body)
+    if target.family and q.REASONING_DETAILS not in target.quirks and _DETAILS in body:
+        body = _without_foreign_reasoning(body, target)
     if target.model != seen.model:
         body = replace_string_member(body, "model", json.encode(target.model))
     if seen.stream and not seen.stream_usage and q.NO_STREAM_OPTIONS not in target.quirks:
@@ -140,6 +152,43 @@ def _with_usage(options: JSON) -> JSONObject:
 def without_own_members(body: bytes) -> bytes:
     """The body without the members that this gateway had added to an assistant's messages; the same bytes if there are
     none."""
+
+    def edited(message: JSONObject) -> JSONObject:
+        if message.keys().isdisjoint(OWN_MEMBERS):
+            return message
+        return {key: value for key, value in message.items() if key not in OWN_MEMBERS}
+
+    return _with_messages(body, edited)
+
+
+def _without_foreign_reasoning(body: bytes, target: Target) -> bytes:
+    """The body without the details of reasoning that another family's model gave. Where a message has no others, its
+    reasoning goes with them, unless the target reads that."""
+
+    def edited(message: JSONObject) -> JSONObject:
+        details = message.get("reasoning_details")
+        if not isinstance(details, list):
+            return message
+        kept = [detail for detail in details if not _is_foreign(detail, target.family)]
+        if len(kept) == len(details):
+            return message
+        if kept:
+            return {**message, "reasoning_details": kept}
+        gone = {"reasoning_details"}
+        if q.REASONING_CONTENT not in target.quirks:
+            gone.add("reasoning_content")
+        return {key: value for key, value in message.items() if key not in gone}
+
+    return _with_messages(body, edited)
+
+
+def _is_foreign(detail: JSON, family: str) -> bool:
+    told = detail.get("format") if isinstance(detail, dict) else None
+    return isinstance(told, str) and _FAMILIES.get(told, family) != family
+
+
+def _with_messages(body: bytes, edited: Callable[[JSONObject], JSONObject]) -> bytes:
+    """The body with its messages `edited`; the same bytes where every message comes back as the object that it was."""
     try:
         request = json.decode_object(body)
     except json.NotJSON:
@@ -147,20 +196,15 @@ def without_own_members(body: bytes) -> bytes:
     messages = request.get("messages")
     if not isinstance(messages, list):
         return body
-    kept: list[JSON] = []
-    changed = False
-    for message in messages:
-        if isinstance(message, dict) and not message.keys().isdisjoint(OWN_MEMBERS):
-            changed = True
-            kept.append({key: value for key, value in message.items() if key not in OWN_MEMBERS})
-        else:
-            kept.append(message)
-    return json.encode(request | {"messages": kept}) if changed else body
+    kept: list[JSON] = [edited(message) if isinstance(message, dict) else message for message in messages]
+    if all(new is old for new, old in zip(kept, messages, strict=True)):
+        return body
+    return json.encode(request | {"messages": kept})
 
 
 def patch_response(body: bytes, model: str) -> tuple[bytes, Usage | None]:
-    """The answer under the client's name for the model, and the provider's figures. Raises `UpstreamError`, also for an
-    answer that is an error though its status said otherwise."""
+    """The answer under the client's name for the model, and the provider's figures. Raises `UpstreamError`, and for an
+    answer that is an error though its status said otherwise the error that it tells (see `errors.told_error`)."""
     try:
         seen = decode_answer_peek(body)
         usage = billed_usage(bytes(seen.usage))
@@ -169,8 +213,11 @@ def patch_response(body: bytes, model: str) -> tuple[bytes, Usage | None]:
             usage = billed_usage(bytes(seen.choices[0].usage))
     except (*UNREADABLE, json.NotJSON) as error:
         raise UpstreamError(f"The upstream's answer is malformed: {error}.") from None
-    if seen.error or not seen.choices:
-        raise UpstreamError(judge(0, told(body)).error.message)
+    if seen.error or not seen.choices or (seen.base_resp is not None and seen.base_resp.get("status_code")):
+        raise told_error(told(body))
+    for choice in seen.choices:
+        if choice.error:
+            raise told_error(told_in({"error": choice.error}))
     if seen.model is not None and seen.model != model:
         body = replace_string_member(body, "model", json.encode(model))
     return body, usage

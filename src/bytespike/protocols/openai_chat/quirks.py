@@ -49,6 +49,7 @@ GOOGLE_THOUGHT_SIGNATURE: Final = "google_thought_signature"
 # --- reasoning -------------------------------------------------------------------------------------------------
 REASONING_CONTENT: Final = "reasoning_content"
 REASONING_DETAILS: Final = "reasoning_details"
+INLINE_THINK: Final = "inline_think"
 NO_REASONING_EFFORT: Final = "no_reasoning_effort"
 THINKING_TOGGLE: Final = "thinking_toggle"
 THINKING_TOGGLE_EFFORT: Final = "thinking_toggle_effort"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final, Literal, TypeAlias
 
+from bytespike.core.content import CacheMark
 from bytespike.core.json_types import JSONObject
-from bytespike.core.request import ChatRequest, OutputFormat, ReasoningConfig, Sampling
+from bytespike.core.request import NO_SAMPLING, ChatRequest, OutputFormat, ReasoningConfig, Sampling
 from bytespike.errors import InvalidRequest
 from bytespike.protocols.openai_chat import fields as f
 from bytespike.protocols.openai_chat.conversation_in import read_conversation
@@ -21,8 +22,18 @@ _KNOWN: Final = frozenset(
         "frequency_penalty", "presence_penalty", "seed", "logit_bias", "reasoning_effort", "response_format", "n",
         "logprobs", "top_logprobs", "metadata", "service_tier", "verbosity", "prompt_cache_key", "store",
         "stream_options", "user", "safety_identifier", "reasoning", "thinking", "enable_thinking", "thinking_budget",
+        "cache_control",
     }
 )  # fmt: skip
+#: What a plain question has.
+_USUAL: Final = frozenset(
+    {
+        "model", "messages", "max_tokens", "max_completion_tokens", "stream", "temperature", "top_p", "top_k",
+        "frequency_penalty", "presence_penalty", "seed", "logit_bias",
+    }
+)  # fmt: skip
+#: And what it does not have. Looking for each member that is not there costs more than all the rest of a plain request.
+_RARE: Final = _KNOWN - _USUAL
 _Mode: TypeAlias = Literal["on", "adaptive", "off"]
 
 
@@ -45,9 +56,20 @@ def _read(obj: JSONObject) -> ChatRequest:
     if not model:
         raise f.Wrong("must not be empty", "model")
     conversation = read_conversation(f.array_at(obj, "messages"))
-    kept: JSONObject = {key: value for key, value in obj.items() if key not in _KNOWN}
+    kept = f.rest(obj, _KNOWN)
     if conversation.opening:
         kept["_opening"] = conversation.opening
+    if _RARE.isdisjoint(obj):
+        return ChatRequest(
+            model=model,
+            turns=conversation.turns,
+            system=conversation.system,
+            max_output_tokens=_max_tokens(obj, kept),
+            stream=f.optional_flag(obj, "stream") or False,
+            stream_usage=False,
+            sampling=_sampling(obj),
+            extras=aside(kept),
+        )
     user_id = _user(obj, kept)
     stream, stream_usage = _stream(obj, kept)
     return ChatRequest(
@@ -71,6 +93,7 @@ def _read(obj: JSONObject) -> ChatRequest:
         verbosity=f.optional_text(obj, "verbosity"),
         prompt_cache_key=f.optional_text(obj, "prompt_cache_key"),
         store=f.optional_flag(obj, "store"),
+        cache=_cache(obj, kept),
         extras=aside(kept),
     )
 
@@ -107,6 +130,18 @@ def _user(obj: JSONObject, kept: JSONObject) -> str | None:
     return identifier or user or None
 
 
+def _cache(obj: JSONObject, kept: JSONObject) -> CacheMark | None:
+    """OpenRouter's `cache_control` beside the messages, after Anthropic's: cache as much of the prompt as can be."""
+    mark = f.optional_object(obj, "cache_control")
+    if mark is None:
+        return None
+    kept["_cache_control"] = mark
+    try:
+        return CacheMark(f.optional_text(mark, "ttl"))
+    except f.Wrong as wrong:
+        raise wrong.under("cache_control") from None
+
+
 def _stop(obj: JSONObject) -> tuple[str, ...]:
     stop = obj.get("stop")
     if stop is None:
@@ -123,7 +158,6 @@ def _stop(obj: JSONObject) -> tuple[str, ...]:
     return tuple(sequences)
 
 
-_NO_SAMPLING: Final = Sampling()
 _SAMPLING_MEMBERS: Final = frozenset(
     {"temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "seed", "logit_bias"}
 )
@@ -131,7 +165,7 @@ _SAMPLING_MEMBERS: Final = frozenset(
 
 def _sampling(obj: JSONObject) -> Sampling:
     if _SAMPLING_MEMBERS.isdisjoint(obj):
-        return _NO_SAMPLING
+        return NO_SAMPLING
     return Sampling(
         temperature=f.optional_number(obj, "temperature"),
         top_p=f.optional_number(obj, "top_p"),

@@ -7,18 +7,28 @@ from typing import Final
 
 from bytespike.core.dialect import Target, Written
 from bytespike.core.json_types import JSON, JSONObject
-from bytespike.core.request import ChatRequest, OutputFormat
+from bytespike.core.mentions import mentioned, mentioned_in_turns
+from bytespike.core.renaming import renamed_tools
+from bytespike.core.request import NO_SAMPLING, ChatRequest, OutputFormat
 from bytespike.errors import InvalidRequest, UnsupportedFeature
 from bytespike.protocols.openai_chat import quirks as q
 from bytespike.protocols.openai_chat.conversation_out import write_messages
 from bytespike.protocols.openai_chat.losses import Losses
-from bytespike.protocols.openai_chat.names import END_USER_CHARS_MAX, STOP_SEQUENCES_MAX, own, wire_members
+from bytespike.protocols.openai_chat.names import (
+    END_USER_CHARS_MAX,
+    FUNCTION_NAME_CHARS_MAX,
+    STOP_SEQUENCES_MAX,
+    own,
+    wire_members,
+)
 from bytespike.protocols.openai_chat.schema_rules import fits_strict
 from bytespike.protocols.openai_chat.thinking_out import write_reasoning
 from bytespike.protocols.openai_chat.tool_choice import write_tool_choice
-from bytespike.protocols.openai_chat.tools import write_tools
+from bytespike.protocols.openai_chat.tools import cache_control, write_tools
 from bytespike.wire import json
 
+#: OpenAI and DeepSeek refuse `json_object` where no message speaks of JSON.
+_SPEAK_OF_JSON: Final = "Answer with one JSON object."
 #: A schema's name is required by this wire, and other dialects have none.
 _SCHEMA_NAME: Final = "response"
 _SAMPLING: Final = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "seed", "logit_bias")
@@ -28,23 +38,38 @@ def write_request(request: ChatRequest, target: Target) -> Written:
     """Raises `UnsupportedFeature` for content or a constraint that this target cannot carry."""
     losses = Losses()
     body: JSONObject = {"model": target.model, "messages": write_messages(request, target, losses)}
-    write_tools(body, request.tools, target.quirks, target.capabilities, losses)
-    write_tool_choice(body, request.tool_choice, request.tools, target.quirks, losses)
+    if request.tools:
+        write_tools(body, request.tools, target.quirks, target.capabilities, losses)
+    if request.tool_choice is not None:
+        write_tool_choice(body, request.tool_choice, request.tools, target.quirks, losses)
     _max_tokens(body, request, target, losses)
-    _sampling(body, request, target.quirks, losses)
-    _stop(body, request, target.quirks)
-    write_reasoning(body, request.reasoning, target, losses)
-    _output_format(body, request.output_format, target)
-    _choices(body, request, target.quirks, losses)
-    _end_user(body, request, target.quirks, losses)
+    if request.sampling is not NO_SAMPLING:
+        _sampling(body, request, target.quirks, losses)
+    if request.stop:
+        _stop(body, request, target.quirks)
+    if request.reasoning is not None:
+        write_reasoning(body, request.reasoning, target, losses)
+    if request.output_format is not None:
+        _output_format(body, request, request.output_format, target)
+    if request.candidates > 1 or request.logprobs is not None:
+        _choices(body, request, target.quirks, losses)
+    if request.user_id is not None or request.extras:
+        _end_user(body, request, target.quirks, losses)
     _further(body, request, target.quirks, losses)
-    _stream(body, request, target.quirks)
-    body.update(wire_members(request.extras))
-    losses.foreign_extras(request.extras)
+    if request.stream:
+        _stream(body, request, target.quirks)
+    if request.extras:
+        body.update(wire_members(request.extras))
+        losses.foreign_extras(request.extras)
     if request.cache is not None:
-        losses.cache_mark()
+        spelt = own(request.extras).get("_cache_control")
+        if spelt is not None or q.CACHE_CONTROL in target.quirks:
+            body["cache_control"] = spelt or cache_control(request.cache)
+        else:
+            losses.cache_mark()
     try:
-        return Written(json.encode(body), losses.notices)
+        renamed = renamed_tools(request.tools, FUNCTION_NAME_CHARS_MAX)
+        return Written(json.encode(body), losses.notices, renamed=renamed)
     except RecursionError:
         raise InvalidRequest("The request nests too deeply.") from None
 
@@ -78,8 +103,6 @@ def _sampling(body: JSONObject, request: ChatRequest, quirks: frozenset[str], lo
 
 
 def _stop(body: JSONObject, request: ChatRequest, quirks: frozenset[str]) -> None:
-    if not request.stop:
-        return
     if q.NO_STOP in quirks:
         raise UnsupportedFeature("This model takes no stop sequences.", param="stop")
     if len(request.stop) > STOP_SEQUENCES_MAX:
@@ -90,15 +113,14 @@ def _stop(body: JSONObject, request: ChatRequest, quirks: frozenset[str]) -> Non
     body["stop"] = [*request.stop]
 
 
-def _output_format(body: JSONObject, wanted: OutputFormat | None, target: Target) -> None:
-    if wanted is None:
-        return
+def _output_format(body: JSONObject, request: ChatRequest, wanted: OutputFormat, target: Target) -> None:
     if wanted.kind == "text":
         body["response_format"] = {"type": "text"}
     elif wanted.kind == "json_object":
         if q.NO_JSON_OBJECT in target.quirks:
             raise UnsupportedFeature("This model cannot be held to JSON output.", param="response_format")
         body["response_format"] = {"type": "json_object"}
+        _speak_of_json(body, request)
     else:
         if q.NO_JSON_SCHEMA in target.quirks or "json_schema" not in target.capabilities:
             raise UnsupportedFeature(
@@ -106,6 +128,30 @@ def _output_format(body: JSONObject, wanted: OutputFormat | None, target: Target
                 param="response_format",
             )
         body["response_format"] = {"type": "json_schema", "json_schema": _json_schema(wanted)}
+
+
+def _speak_of_json(body: JSONObject, request: ChatRequest) -> None:
+    said = body["messages"]
+    if (
+        isinstance(said, list)
+        and not mentioned("json", request.system)
+        and not mentioned_in_turns("json", request.turns)
+    ):
+        _join_system(said)
+
+
+def _join_system(messages: list[JSON]) -> None:
+    """Some vendors take one system message only, and only at the start."""
+    first = messages[0] if messages else None
+    if isinstance(first, dict) and first.get("role") in ("system", "developer"):
+        content = first.get("content")
+        if isinstance(content, str):
+            first["content"] = f"{content}\n\n{_SPEAK_OF_JSON}"
+            return
+        if isinstance(content, list):
+            content.append({"type": "text", "text": _SPEAK_OF_JSON})
+            return
+    messages.insert(0, {"role": "system", "content": _SPEAK_OF_JSON})
 
 
 def _json_schema(wanted: OutputFormat) -> JSONObject:
@@ -171,6 +217,8 @@ def _further(body: JSONObject, request: ChatRequest, quirks: frozenset[str], los
             body["store"] = request.store
         elif request.store:
             losses.dropped("store")
+    if request.service_tier is None and request.verbosity is None and request.prompt_cache_key is None:
+        return
     for name, value, without in (
         ("service_tier", _TIERS.get(request.service_tier or "", request.service_tier), q.NO_SERVICE_TIER),
         ("verbosity", request.verbosity, q.NO_VERBOSITY),
@@ -186,8 +234,6 @@ def _further(body: JSONObject, request: ChatRequest, quirks: frozenset[str], los
 
 def _stream(body: JSONObject, request: ChatRequest, quirks: frozenset[str]) -> None:
     """Usage is always asked for: it is what the request costs."""
-    if not request.stream:
-        return
     body["stream"] = True
     if q.NO_STREAM_OPTIONS in quirks:
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
+from bytespike.core.content import RefusalPart
 from bytespike.core.dialect import Reply, WrittenResponse
 from bytespike.core.finish import Finish
 from bytespike.core.json_types import JSON, JSONObject
@@ -12,8 +13,9 @@ from bytespike.core.response import Candidate, ChatResponse, Logprobs
 from bytespike.errors import UpstreamError
 from bytespike.protocols.openai_chat import fields as f
 from bytespike.protocols.openai_chat.answer_out import write_answer
-from bytespike.protocols.openai_chat.errors import judge, told_in
+from bytespike.protocols.openai_chat.errors import told_error, told_in
 from bytespike.protocols.openai_chat.finish import read_finish, write_finish
+from bytespike.protocols.openai_chat.inline_think import split_think
 from bytespike.protocols.openai_chat.losses import Losses
 from bytespike.protocols.openai_chat.message_in import read_message
 from bytespike.protocols.openai_chat.names import CHOICES_MAX, NAME, aside, wire_members
@@ -35,28 +37,33 @@ _CHOICE_MEMBERS: Final = frozenset(
         "usage",
     }
 )
+#: Those of a choice that says nothing out of the ordinary.
+_PLAIN_CHOICE: Final = frozenset({"index", "message", "finish_reason", "logprobs"})
+#: Members of a message that hold calls, whose ids may have to be made.
+_CALLING: Final = frozenset({"tool_calls", "function_call", "server_tool_calls", "executed_tools"})
 #: The tiers that clients' types know; vendors have others.
 _TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
 
 
-def read_response(body: bytes) -> ChatResponse:
-    """An upstream's answer. Raises `UpstreamError`."""
+def read_response(body: bytes, *, inline_think: bool = False) -> ChatResponse:
+    """An upstream's answer. `inline_think`: its reasoning may stand in its content. Raises `UpstreamError`, and for an error inside of a success what it tells."""
     try:
         obj = json.decode_object(body)
         if json.nests_deeper(obj, text=body):
             raise UpstreamError("The upstream's answer nests too deeply.")
-        return _read(obj)
+        return _read(obj, inline_think)
     except json.NotJSON as error:
         raise UpstreamError(f"The upstream's answer is malformed: {error}.") from None
     except f.Wrong as wrong:
         raise UpstreamError(f"The upstream's answer is malformed: {wrong.sentence}") from None
 
 
-def _read(obj: JSONObject) -> ChatResponse:
+def _read(obj: JSONObject, inline_think: bool) -> ChatResponse:
     choices = f.optional_array(obj, "choices")
-    if obj.get("error") or not choices:
+    base = obj.get("base_resp")
+    if obj.get("error") or not choices or (isinstance(base, dict) and base.get("status_code")):
         # OpenRouter, MiniMax and others answer 200 with an error inside.
-        raise UpstreamError(judge(0, told_in(obj)).error.message)
+        raise told_error(told_in(obj))
     if len(choices) > CHOICES_MAX:
         raise f.Wrong(f"holds more than {CHOICES_MAX}", "choices")
     response_id = f.optional_text(obj, "id") or ""
@@ -64,7 +71,7 @@ def _read(obj: JSONObject) -> ChatResponse:
     candidates: list[Candidate] = []
     for index, choice in enumerate(f.objects(choices, "choices")):
         try:
-            candidates.append(_candidate(choice, call_prefix(response_id, index)))
+            candidates.append(_candidate(choice, response_id, index, inline_think))
             # Moonshot has been seen to put it here.
             usage = usage or f.optional_object(choice, "usage")
         except f.Wrong as wrong:
@@ -86,11 +93,15 @@ def unix_seconds(value: JSON) -> int:
     return int(value) if 0 < value < _SECONDS_MAX else 0
 
 
-def _candidate(choice: JSONObject, prefix: str) -> Candidate:
+def _candidate(choice: JSONObject, response_id: str, index: int, inline_think: bool) -> Candidate:
     if choice.get("error"):
-        raise UpstreamError(judge(0, told_in(choice)).error.message)
-    message = read_message(f.object_at(choice, "message"), prefix, answer=True)
+        raise told_error(told_in(choice))
+    told = f.object_at(choice, "message")
+    prefix = "" if _CALLING.isdisjoint(told) else call_prefix(response_id, index)
+    message = read_message(_thinking_apart(told) if inline_think else told, prefix, answer=True)
     reason = f.optional_text(choice, "finish_reason")
+    if reason and choice.keys() <= _PLAIN_CHOICE and choice.get("logprobs") is None:
+        return Candidate(message.parts, read_finish(reason))
     sequence = choice.get("stop_reason")
     finish = Finish("other")
     if reason:
@@ -102,6 +113,13 @@ def _candidate(choice: JSONObject, prefix: str) -> Candidate:
             f.rest(choice, _CHOICE_MEMBERS),
         )
     return Candidate(message.parts, finish, _read_logprobs(f.optional_object(choice, "logprobs")))
+
+
+def _thinking_apart(message: JSONObject) -> JSONObject:
+    """The message with the reasoning of its content in a member of its own."""
+    content = message.get("content")
+    reasoning, answer = split_think(content) if isinstance(content, str) else ("", "")
+    return {**message, "content": answer, "reasoning_content": reasoning} if reasoning else message
 
 
 def _read_logprobs(given: JSONObject | None) -> Logprobs | None:
@@ -133,7 +151,8 @@ def write_response(response: ChatResponse, reply: Reply) -> WrittenResponse:
     losses = Losses()
     choices: list[JSON] = []
     for index, candidate in enumerate(response.candidates):
-        reason, members = write_finish(candidate.finish)
+        refused = any(isinstance(part, RefusalPart) for part in candidate.parts)
+        reason, members = write_finish(candidate.finish, refused=refused)
         choices.append(
             {
                 "index": index,

@@ -141,15 +141,17 @@ class PlainUsage(Struct, gc=False, forbid_unknown_fields=True):
 
 class ChoicePeek(Struct, gc=False):
     usage: msgspec.Raw = ABSENT
+    error: Any = None
 
 
 class AnswerPeek(Struct, gc=False):
-    """What passthrough needs of a unary answer. `error`: OpenRouter answers 200 with one."""
+    """What passthrough needs of a unary answer. `error`: OpenRouter answers 200 with one, MiniMax with `base_resp`."""
 
     model: str | None = None
     usage: msgspec.Raw = ABSENT
     choices: list[ChoicePeek] | None = None
     error: Any = None
+    base_resp: dict[str, Any] | None = None
 
 
 #: Decode one frame of a stream. Raises `msgspec.DecodeError`, `UnicodeDecodeError`, `RecursionError`.
@@ -170,10 +172,16 @@ class TapCall(Struct, gc=False):
     custom: CustomDelta | None = None
 
 
+class TapDetail(Struct, gc=False):
+    text: str | None = None
+    summary: str | None = None
+
+
 class TapDelta(Struct, gc=False):
     content: str | list[Any] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    reasoning_details: list[TapDetail] | None = None
     tool_calls: list[TapCall] | None = None
     refusal: str | None = None
 

@@ -27,7 +27,7 @@ from bytespike.core.json_types import JSON, JSONObject
 from bytespike.core.usage import Usage
 from bytespike.errors import GatewayError, UpstreamError
 from bytespike.protocols.openai_chat.choice_in import ChoiceReader, Numbering, TooMuch
-from bytespike.protocols.openai_chat.errors import judge, told_in
+from bytespike.protocols.openai_chat.errors import told_error, told_in
 from bytespike.protocols.openai_chat.fields import Wrong
 from bytespike.protocols.openai_chat.names import CHOICES_MAX, aside
 from bytespike.protocols.openai_chat.response import unix_seconds
@@ -40,11 +40,21 @@ _TRUNCATED: Final = "The upstream's stream ended before the answer was complete.
 
 
 class ChatStreamReader:
-    """Upstream bytes in, events out: `core.dialect.StreamReader`."""
+    """Upstream bytes in, events out: `core.dialect.StreamReader`. `inline_think`: reasoning may stand in the content."""
 
-    __slots__ = ("_choices", "_extras", "_numbering", "_over", "_parser", "_started", "_usage")
+    __slots__ = (
+        "_choices",
+        "_extras",
+        "_inline_think",
+        "_numbering",
+        "_over",
+        "_parser",
+        "_started",
+        "_usage",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, *, inline_think: bool = False) -> None:
+        self._inline_think = inline_think
         self._parser = SSEParser()
         self._numbering = Numbering(PARTS_MAX)
         self._choices: dict[int, ChoiceReader] = {}
@@ -81,10 +91,13 @@ class ChatStreamReader:
         events: list[e.Event] = []
         if self._over:
             return events
-        if self._choices and all(choice.finish is not None for choice in self._choices.values()):
-            self._done(events)
-        else:
+        if not self._choices or any(choice.finish is None for choice in self._choices.values()):
             self._fail(UpstreamError(_TRUNCATED), events)
+            return events
+        try:
+            self._done(events)
+        except Wrong as wrong:
+            self._fail(UpstreamError(f"The upstream sent a malformed chunk: {wrong.sentence}"), events)
         return events
 
     def _chunk(self, chunk: Chunk, events: list[e.Event]) -> None:
@@ -92,7 +105,7 @@ class ChatStreamReader:
             self._fail_with(chunk.error or (chunk.x_groq.error if chunk.x_groq else None), chunk, events)
             return
         choices = chunk.choices
-        if choices is None:
+        if choices is None or (chunk.base_resp is not None and chunk.base_resp.get("status_code")):
             self._without_choices(chunk, events)
             return
         if not self._started and (choices or chunk.id):
@@ -130,7 +143,9 @@ class ChatStreamReader:
     def _new_choice(self, index: int, response_id: str) -> ChoiceReader:
         if not 0 <= index < CHOICES_MAX:
             raise TooMuch(f"choice number {index}")
-        choice = self._choices[index] = ChoiceReader(index, response_id, self._numbering)
+        choice = self._choices[index] = ChoiceReader(
+            index, response_id, self._numbering, inline_think=self._inline_think
+        )
         return choice
 
     def _without_choices(self, chunk: Chunk, events: list[e.Event]) -> None:
@@ -163,8 +178,8 @@ class ChatStreamReader:
         """An error inside of the stream. One about the channel is not shown."""
         if chunk.usage:
             events.append(e.UsageUpdate(read_usage(chunk.usage)))
-        self._fail(judge(0, told_in(error)).error, events)
+        self._fail(told_error(told_in(error)), events)
 
     def _fail(self, error: GatewayError, events: list[e.Event]) -> None:
-        events.append(e.Failed(error.code, error.message))
+        events.append(e.Failed(error.code, error.message, about=error.about, status=error.upstream_status))
         self._over = True

@@ -11,6 +11,7 @@ carries its index, and each member of an entry is sent once: ids and names at th
 from __future__ import annotations
 
 from bytespike.core import events as e
+from bytespike.core.content import RefusalPart
 from bytespike.core.dialect import Reply
 from bytespike.core.finish import Finish
 from bytespike.core.notices import Notice
@@ -87,6 +88,8 @@ class ChatStreamWriter:
         match event:
             case e.PartStart(index=index, part=part, choice=choice):
                 state = self._choice(choice, out)
+                if isinstance(part, RefusalPart):
+                    state.refused = True
                 self._parts[index] = open_part(part, state, out)
             case e.PartEnd(index=index, part=final):
                 writer = self._parts.pop(index, None)
@@ -154,5 +157,5 @@ class ChatStreamWriter:
         if state.finished:
             return
         state.finished = True
-        reason, members = write_finish(finish)
+        reason, members = write_finish(finish, refused=state.refused)
         out.append(state.frames.finish(choice, reason, members))

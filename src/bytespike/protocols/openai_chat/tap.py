@@ -12,25 +12,21 @@ stream with the dialect's own error frame, which says what the client may know.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
 from bytespike.core.dialect import Peek
 from bytespike.core.json_types import JSONObject
-from bytespike.core.usage import Usage
+from bytespike.core.usage import Usage, estimated_chars
 from bytespike.errors import GatewayError, UpstreamError
-from bytespike.protocols.openai_chat.errors import judge, told_in
+from bytespike.protocols.openai_chat.errors import told_error, told_in
 from bytespike.protocols.openai_chat.schema import UNREADABLE, TapChoice, TapChunk, decode_tap
 from bytespike.protocols.openai_chat.usage import read_usage
 from bytespike.wire import json
 from bytespike.wire.jsonedit import replace_string_member
-from bytespike.wire.limits import EVENT_BYTES_MAX
-from bytespike.wire.sse import parse_block
+from bytespike.wire.sse import EventBuffer, EventTooLarge, event_of, event_spans
 
-#: An empty line, after the end of the line before it, in any of the three spellings of a line's end.
-_BLANK_LINE: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
 _DATA: Final = b"data: {"
 _DONE: Final = b"[DONE]"
 _NO_USAGE: Final = b',"usage":null'
@@ -43,14 +39,14 @@ class ChatTap:
     """See `core.dialect.Tap`. `model`: the name that the client asked for."""
 
     __slots__ = (
-        "_done", "_failure", "_figures", "_finished", "_held", "_hide_usage", "_model", "_new", "_old", "_produced",
+        "_buffer", "_done", "_failure", "_figures", "_finished", "_hide_usage", "_model", "_new", "_old", "_produced",
         "_seen",
     )  # fmt: skip
 
     def __init__(self, seen: Peek, model: str) -> None:
         self._model = model
         self._hide_usage = not seen.stream_usage
-        self._held = b""
+        self._buffer = EventBuffer()
         self._figures: JSONObject | None = None
         self._failure: GatewayError | None = None
         self._produced = 0
@@ -85,20 +81,18 @@ class ChatTap:
         if self._failure is not None:
             return b""
         if (
-            not self._held
+            not self._buffer.size
             and data.startswith(_DATA)
             and data.endswith(b"\n\n")
             and data.find(b"\n") == len(data) - 2
         ):
             return self._one(data)
-        buffer = self._held + data if self._held else data
-        cut = _end_of_last_event(buffer)
-        self._held = buffer[cut:]
-        if len(self._held) > EVENT_BYTES_MAX:
-            self._failure = UpstreamError(f"The upstream sent an event of more than {EVENT_BYTES_MAX} bytes.")
-        if not cut:
+        try:
+            whole = self._buffer.feed(data)
+        except EventTooLarge as error:
+            self._failure = UpstreamError(f"The upstream sent {error}.")
             return b""
-        return self._pass(buffer if cut == len(buffer) else buffer[:cut])
+        return self._pass(whole) if whole else b""
 
     def _one(self, data: bytes) -> bytes:
         """The short way for what comes by the thousand: one event of one line."""
@@ -114,7 +108,7 @@ class ChatTap:
     def end(self) -> bytes:
         if self._failure is not None:
             return b""
-        held, self._held = self._held, b""
+        held = self._buffer.rest()
         # The last event counts even without the empty line that should follow it. One that is cut short is kept back:
         # what the caller says next must not become a part of it.
         out = self._pass(held) if held and (self._done or _is_whole(held)) else b""
@@ -126,7 +120,7 @@ class ChatTap:
         """Whole events in, the same out: edited, or only those before one that must not go on."""
         pieces: list[bytes] = []
         sent = 0
-        for start, end, following in _events(data):
+        for start, end, following in event_spans(data):
             block = data[start:end]
             edited = self._block(block)
             if self._failure is not None:
@@ -145,7 +139,7 @@ class ChatTap:
         """One event's lines. None: unchanged; empty: left out."""
         if self._done:
             return None
-        event = parse_block(block.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in block else block)
+        event = event_of(block)
         if event is None:
             return None
         payload = event.data
@@ -192,7 +186,7 @@ class ChatTap:
                 self._failure = UpstreamError(_MALFORMED)
             return
         if value.get("error"):
-            self._failure = judge(0, told_in(value)).error
+            self._failure = told_error(told_in(value))
 
     def _note(self, chunk: TapChunk) -> None:
         choices = chunk.choices
@@ -205,25 +199,32 @@ class ChatTap:
         elif chunk.x_groq is not None and chunk.x_groq.usage:
             self._figures = chunk.x_groq.usage
         if chunk.error or (chunk.base_resp is not None and chunk.base_resp.get("status_code")):
-            self._failure = judge(0, told_in({"error": chunk.error, "base_resp": chunk.base_resp})).error
+            self._failure = told_error(told_in({"error": chunk.error, "base_resp": chunk.base_resp}))
 
     def _choice(self, choice: TapChoice) -> None:
         delta = choice.delta
         if delta is not None:
             content = delta.content
             if content:
-                self._produced += len(content) if isinstance(content, str) else len(str(content))
+                self._produced += estimated_chars(content if isinstance(content, str) else str(content))
             reasoning = delta.reasoning_content or delta.reasoning
             if reasoning:
-                self._produced += len(reasoning)
+                self._produced += estimated_chars(reasoning)
+            elif delta.reasoning_details:
+                # The same text once more, where there is plain text beside it.
+                for detail in delta.reasoning_details:
+                    self._produced += estimated_chars(detail.text or detail.summary or "")
             if delta.tool_calls:
                 for call in delta.tool_calls:
                     if call.function is not None and call.function.arguments:
-                        self._produced += len(call.function.arguments)
+                        arguments = call.function.arguments
+                        self._produced += estimated_chars(
+                            arguments if isinstance(arguments, str) else str(arguments)
+                        )
                     elif call.custom is not None and call.custom.input:
-                        self._produced += len(call.custom.input)
+                        self._produced += estimated_chars(call.custom.input)
             if delta.refusal:
-                self._produced += len(delta.refusal)
+                self._produced += estimated_chars(delta.refusal)
         index = choice.index or 0
         self._seen.add(index)
         if choice.finish_reason:
@@ -231,7 +232,7 @@ class ChatTap:
         if choice.usage:
             self._figures = choice.usage
         if choice.error:
-            self._failure = judge(0, told_in({"error": choice.error})).error
+            self._failure = told_error(told_in({"error": choice.error}))
 
     # --- editing -----------------------------------------------------------------------------------------------
 
@@ -291,35 +292,8 @@ def _members_but_usage(payload: bytes) -> JSONObject | None:
     return members
 
 
-def _end_of_last_event(buffer: bytes) -> int:
-    """Where the last whole event of the buffer ends, its empty line included; 0 if there is none."""
-    if b"\r" not in buffer:
-        return buffer.rfind(b"\n\n") + 2 if b"\n\n" in buffer else 0
-    # A CR at the very end may be half of a CR LF.
-    whole = buffer[:-1] if buffer.endswith(b"\r") else buffer
-    cut = 0
-    for blank in _BLANK_LINE.finditer(whole):
-        cut = blank.end()
-    return cut
-
-
-def _events(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Start and end of each event's lines, and where the next one starts."""
-    start = 0
-    if b"\r" in data:
-        for blank in _BLANK_LINE.finditer(data):
-            yield start, blank.start(), blank.end()
-            start = blank.end()
-    else:
-        while (end := data.find(b"\n\n", start)) >= 0:
-            yield start, end, end + 2
-            start = end + 2
-    if start < len(data):
-        yield start, len(data), len(data)
-
-
 def _is_whole(held: bytes) -> bool:
-    event = parse_block(held.replace(b"\r\n", b"\n").replace(b"\r", b"\n").rstrip(b"\n"))
+    event = event_of(held)
     if event is None:
         return False
     if event.data.strip() == _DONE:

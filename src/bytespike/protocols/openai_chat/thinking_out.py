@@ -38,10 +38,8 @@ _SPELLINGS: Final = (
 )
 
 
-def write_reasoning(body: JSONObject, wanted: ReasoningConfig | None, target: Target, losses: Losses) -> None:
+def write_reasoning(body: JSONObject, wanted: ReasoningConfig, target: Target, losses: Losses) -> None:
     """Set the members that say how much to think."""
-    if wanted is None:
-        return
     losses.foreign_extras(wanted.extras, "reasoning.")
     budget = wanted.budget_tokens
     off = wanted.mode == "off" or wanted.effort == "none" or (budget is not None and budget <= 0)

@@ -11,7 +11,7 @@ from bytespike.errors import UnsupportedFeature
 from bytespike.protocols.openai_chat import fields as f
 from bytespike.protocols.openai_chat import quirks as q
 from bytespike.protocols.openai_chat.losses import Losses
-from bytespike.protocols.openai_chat.names import aside, own
+from bytespike.protocols.openai_chat.names import aside, own, wire_name
 
 _MODES: Final[dict[str, Literal["auto", "none", "required"]]] = {
     "auto": "auto",
@@ -92,11 +92,9 @@ def _legacy_choice(choice: JSON, parallel: bool | None) -> ToolChoice:
 
 
 def write_tool_choice(
-    body: JSONObject, choice: ToolChoice | None, tools: Sequence[Tool], quirks: frozenset[str], losses: Losses
+    body: JSONObject, choice: ToolChoice, tools: Sequence[Tool], quirks: frozenset[str], losses: Losses
 ) -> None:
     """Set `tool_choice`, `function_call` and `parallel_tool_calls`; may narrow `tools`. Raises `UnsupportedFeature`."""
-    if choice is None:
-        return
     mine = own(choice.extras)
     if choice.parallel is not None and "tools" in body:
         if q.NO_PARALLEL_TOOL_CALLS in quirks:
@@ -106,15 +104,19 @@ def write_tool_choice(
     if choice.mode is None:
         return
     if mine.get("_legacy"):
-        body["function_call"] = {"name": choice.names[0]} if choice.mode == "named" else choice.mode
+        body["function_call"] = (
+            {"name": wire_name(choice.names[0])} if choice.mode == "named" else choice.mode
+        )
         return
     _check_forced(choice, quirks)
     if choice.mode == "named":
-        body["tool_choice"] = {"type": choice.kind, choice.kind: {"name": choice.names[0]}}
+        # Without free-form tools every tool is a function.
+        kind = "function" if q.NO_CUSTOM_TOOLS in quirks else choice.kind
+        body["tool_choice"] = {"type": kind, kind: {"name": wire_name(choice.names[0])}}
     elif not choice.names or choice.mode == "none":
         body["tool_choice"] = choice.mode
     elif q.NO_ALLOWED_TOOLS in quirks:
-        allowed = set(choice.names)
+        allowed = {wire_name(name) for name in choice.names}
         body["tools"] = [
             entry
             for entry in f.array_at(body, "tools")
@@ -142,7 +144,7 @@ def _write_allowed(choice: ToolChoice, tools: Sequence[Tool]) -> JSONObject:
     entries: list[JSON] = []
     for name in choice.names:
         kind = "custom" if name in custom else "function"
-        entries.append({"type": kind, kind: {"name": name}})
+        entries.append({"type": kind, kind: {"name": wire_name(name)}})
     return {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode, "tools": entries}}
 
 

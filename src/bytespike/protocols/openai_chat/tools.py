@@ -15,11 +15,11 @@ from bytespike.protocols.openai_chat import fields as f
 from bytespike.protocols.openai_chat import quirks as q
 from bytespike.protocols.openai_chat.losses import Losses
 from bytespike.protocols.openai_chat.names import (
-    FUNCTION_NAME_CHARS_MAX,
     NAME,
     aside,
     own,
     wire_members,
+    wire_name,
 )
 
 _TOOL_MEMBERS: Final = frozenset({"type", "function", "custom", "cache_control"})
@@ -145,12 +145,16 @@ def write_tools(
         where = f"tools[{index}]"
         match tool:
             case FunctionTool():
-                entry = _write_function(tool, where, quirks, losses)
+                entry = _write_function(tool, quirks, losses)
                 (functions if own(tool.extras).get("_legacy") else written).append(entry)
             case CustomTool():
                 written.append(_write_custom(tool, where, quirks, losses))
+            case WebSearchTool() if tool.optional and "web_search" not in capabilities:
+                losses.dropped("tools.web_search", "the model has no search of its own")
             case WebSearchTool():
                 body["web_search_options"] = _write_search(tool, where, capabilities, losses)
+            case ForeignTool() if tool.optional and tool.dialect != NAME:
+                losses.dropped(f"tools.{tool.kind[:40]}", f"only {tool.dialect} has it")
             case ForeignTool():
                 if tool.dialect != NAME:
                     raise UnsupportedFeature(
@@ -169,19 +173,8 @@ def write_tools(
         body["functions"] = functions
 
 
-def check_name(name: str, where: str) -> str:
-    """Raises `UnsupportedFeature` for a name that the wire cannot carry."""
-    if len(name) > FUNCTION_NAME_CHARS_MAX:
-        raise UnsupportedFeature(
-            f"The tool name '{name}' has {len(name)} characters; this model takes at most "
-            f"{FUNCTION_NAME_CHARS_MAX}. Shorten it.",
-            param=where,
-        )
-    return name
-
-
-def _write_function(tool: FunctionTool, where: str, quirks: frozenset[str], losses: Losses) -> JSONObject:
-    function: JSONObject = {"name": check_name(tool.name, where)}
+def _write_function(tool: FunctionTool, quirks: frozenset[str], losses: Losses) -> JSONObject:
+    function: JSONObject = {"name": wire_name(tool.name)}
     if tool.description is not None:
         function["description"] = tool.description
     if tool.parameters is not None:
@@ -199,10 +192,8 @@ def _write_function(tool: FunctionTool, where: str, quirks: frozenset[str], loss
 
 def _write_custom(tool: CustomTool, where: str, quirks: frozenset[str], losses: Losses) -> JSONObject:
     if q.NO_CUSTOM_TOOLS in quirks:
-        raise UnsupportedFeature(
-            f"The free-form tool '{tool.name}' needs a model that takes tools of type 'custom'.", param=where
-        )
-    custom: JSONObject = {"name": check_name(tool.name, where)}
+        return _write_function(_stand_in(tool, where, losses), quirks, losses)
+    custom: JSONObject = {"name": wire_name(tool.name)}
     if tool.description is not None:
         custom["description"] = tool.description
     if tool.grammar is not None:
@@ -210,6 +201,26 @@ def _write_custom(tool: CustomTool, where: str, quirks: frozenset[str], losses: 
         custom["format"] = {"type": "grammar", "grammar": rules}
     custom.update(wire_members(tool.extras))
     return _outer("custom", custom, tool, quirks, losses)
+
+
+#: The one argument of a free-form tool, once it is a function.
+CUSTOM_INPUT: Final = "input"
+
+
+def _stand_in(tool: CustomTool, where: str, losses: Losses) -> FunctionTool:
+    """A function of one string, for a target that has no free-form tools."""
+    losses.approximated(where, "a free-form tool became a function with one string")
+    what = tool.description or ""
+    if tool.grammar:
+        what += f"\n\nThe input must match this {tool.syntax or ''} grammar:\n{tool.grammar}"
+    text: JSONObject = {"type": "string", "description": "The whole input of the tool, as text."}
+    parameters: JSONObject = {
+        "type": "object",
+        "properties": {CUSTOM_INPUT: text},
+        "required": [CUSTOM_INPUT],
+        "additionalProperties": False,
+    }
+    return FunctionTool(tool.name, what.strip() or None, parameters, cache=tool.cache)
 
 
 def _outer(

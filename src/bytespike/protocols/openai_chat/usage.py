@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from bytespike.core.json_types import JSON, NO_EXTRAS, JSONObject
+from bytespike.core.json_types import JSON, NO_EXTRAS, Extras, JSONObject
 from bytespike.core.usage import Usage
 from bytespike.protocols.openai_chat.names import NAME, TOKENS_MAX, aside, wire_members
 from bytespike.protocols.openai_chat.schema import PlainUsage, decode_plain_usage
@@ -54,10 +54,10 @@ def read_usage(usage: JSONObject) -> Usage:
         plain = msgspec.convert(usage, PlainUsage)
     except msgspec.ValidationError:
         return _read_any(usage)
-    return msgspec.structs.replace(_of_plain(plain), extras=aside(usage))
+    return _of_plain(plain, aside(usage))
 
 
-def _of_plain(plain: PlainUsage) -> Usage:
+def _of_plain(plain: PlainUsage, extras: Extras = NO_EXTRAS) -> Usage:
     prompt = plain.prompt_tokens
     read = 0 if plain.prompt_tokens_details is None else plain.prompt_tokens_details.cached_tokens
     reasoning = (
@@ -72,6 +72,7 @@ def _of_plain(plain: PlainUsage) -> Usage:
         cache_read=read,
         output=output,
         reasoning=min(max(reasoning, hidden), output),
+        extras=extras,
     )
 
 
@@ -156,7 +157,20 @@ def _searches(usage: JSONObject) -> int:
 
 def write_usage(usage: Usage) -> JSONObject:
     """OpenAI's `usage`. The total is always the sum of prompt and completion, whatever the upstream's convention."""
-    told = wire_members(usage.extras) if NAME in usage.extras else {}
+    prompt = usage.prompt_total
+    if (
+        NAME not in usage.extras
+        and not usage.web_searches
+        and not usage.cache_write_5m + usage.cache_write_1h
+    ):
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": usage.output,
+            "total_tokens": prompt + usage.output,
+            "prompt_tokens_details": {"cached_tokens": usage.cache_read},
+            "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
+        }
+    told = wire_members(usage.extras)
     prompt_details = dict(_details(told, "prompt_tokens_details"))
     completion_details = dict(_details(told, "completion_tokens_details"))
     prompt_details["cached_tokens"] = usage.cache_read
@@ -169,7 +183,6 @@ def write_usage(usage: Usage) -> JSONObject:
             "ephemeral_1h_input_tokens": usage.cache_write_1h,
         }
     completion_details["reasoning_tokens"] = usage.reasoning
-    prompt = usage.prompt_total
     written_usage: JSONObject = {
         "prompt_tokens": prompt,
         "completion_tokens": usage.output,

@@ -9,10 +9,11 @@ presented as a real model: what it says, says "simulator".
     async with Simulator(port=0, observe=True) as sim:           # in a test (or `with`, on a thread of its own)
         client = AsyncAnthropic(base_url=sim.base_url + "/anthropic", api_key="any")
 
-What it serves: `/anthropic/v1/messages`, `/anthropic/v1/messages/count_tokens`, `/anthropic/v1/models`,
-`/openai/v1/chat/completions`, `/openai/v1/models`, and the same paths without the prefix (`/v1/models` answers an
-`anthropic-version` header in Anthropic's shape). Any model name is fine, any non-empty key is accepted but for three:
-`sim-bad` (401), `sim-poor` (the vendor's billing error), `sim-limited` (429).
+What it serves: `/anthropic/v1/messages`, `/anthropic/v1/messages/count_tokens`, `/openai/v1/chat/completions`,
+`/openai/v1/responses`, `/gemini/v1beta/models/{model}:generateContent`, `:streamGenerateContent` and `:countTokens` (under
+`/v1` too), the models of each, and the same paths without the prefix (`/v1/models` answers an `anthropic-version` header
+in Anthropic's shape). Any model name is fine, any non-empty key is accepted but for three: `sim-bad` (401), `sim-poor`
+(the vendor's billing error), `sim-limited` (429).
 
 What it says follows from the request alone: a tool call if a tool is forced or named in the text, two if the text says
 "parallel"; the tool's result in words after that; JSON that meets the schema if one was given; thinking, signed, if it
@@ -29,12 +30,14 @@ profile; text goes before header, header before profile. A value with spaces is 
 refused with 400. `directives.py` has the list with its units, `docs/reference/simulator.md` explains it.
 
 - `directives`    the options, and how they are read
-- `brain`         what is said, in no dialect
+- `prompt`, `brain`   what is asked and what is said, in no dialect
+- `agent`, `agent_*`  scripted agents: the steps of a task, as calls of the tools that a client offers
 - `schema_values` JSON values from JSON Schemas
 - `profile`       how it is delivered: latency, chunking, failures
-- `tokens`, `prefix_cache`, `proofs`   counting, prompt caching, signatures
-- `anthropic`, `openai_chat`   a dialect each: its answers and streams; `anthropic_*`, `openai_chat_*` (over `checks`):
-  what it refuses. Written from the vendors' SDK types, and from nothing in `bytespike.protocols`, so that they are a
-  second opinion on the wire
+- `tokens`, `prefix_cache`, `proofs`, `logprobs`   counting, prompt caching, signatures, log probabilities
+- `anthropic`, `openai_chat`, `openai_responses`, `gemini`   a dialect each: its answers and streams; `anthropic_*`,
+  `openai_*`, `gemini_*` (over `checks` and `proto_json`): what it refuses. `response_store`: what Responses keep.
+  Written from the vendors' SDK types, and from nothing in `bytespike.protocols`, so that they are a second opinion on
+  the wire
 - `server`, `connection`, `recorder`, `exchange`   HTTP
 """

@@ -14,10 +14,10 @@ from msgspec import Struct
 
 from bytespike.core.json_types import JSON
 from bytespike.providers.simulator import tokens
-from bytespike.providers.simulator.brain import Document
 from bytespike.providers.simulator.checks import Node, Problem
 from bytespike.providers.simulator.exchange import Fault
 from bytespike.providers.simulator.prefix_cache import LONG_S, SHORT_S
+from bytespike.providers.simulator.prompt import Document
 
 VERSION_2026 = "2026-10-21"
 VERSIONS = ("2023-01-01", "2023-06-01", VERSION_2026)

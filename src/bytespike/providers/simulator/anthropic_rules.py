@@ -28,11 +28,11 @@ from bytespike.providers.simulator.anthropic_blocks import (
 )
 from bytespike.providers.simulator.anthropic_grammar import check_grammar
 from bytespike.providers.simulator.anthropic_turns import Transcript, check_thinking_leads, read_transcript
-from bytespike.providers.simulator.brain import Prompt, Tool
 from bytespike.providers.simulator.checks import Node, Problem
 from bytespike.providers.simulator.directives import Directives
 from bytespike.providers.simulator.exchange import Fault, World
 from bytespike.providers.simulator.prefix_cache import NO_CACHING, Bill, Segment, bill
+from bytespike.providers.simulator.prompt import Line, Prompt, Tool
 
 FIELDS = frozenset(
     {
@@ -165,6 +165,7 @@ def _read(node: Node, header: str | None, account: str, world: World, wire: Wire
             stops=_stops(node),
             images=tuple(block.image for block in latest if block.image),
             documents=transcript.documents(),
+            history=(*(Line("system", block.text) for block in system), *transcript.history()),
         ),
         sim=sim,
         bill=bill(counted, cached, sim),
@@ -273,7 +274,7 @@ def _custom_tool(tool: Node, wire: Wire) -> Tool:
     schema.one_of("type", ("object",))
     if custom.flag("strict"):
         check_grammar(schema.value, dotted(schema.path))
-    return Tool(name, schema.value)
+    return Tool(name, schema.value, deferred=custom.flag("defer_loading") is True)
 
 
 def _tool_choice(

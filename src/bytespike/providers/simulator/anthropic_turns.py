@@ -6,14 +6,14 @@ of one role are one turn, as the API combines them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
 from bytespike.providers.simulator import proofs
 from bytespike.providers.simulator.anthropic_blocks import Block, Wire, content_blocks, refuse
-from bytespike.providers.simulator.brain import Document, Result
 from bytespike.providers.simulator.checks import Node
+from bytespike.providers.simulator.prompt import Document, Line, Result
 
 ROLES = ("user", "assistant", "system")
 MESSAGES_MAX = 100_000
@@ -64,6 +64,19 @@ class Transcript(Struct, frozen=True):
             for block in self.latest()
             if block.kind == "tool_result"
         )
+
+    def history(self) -> Iterator[Line]:
+        """Who said what, in order."""
+        for turn in self.turns:
+            for block in turn.blocks:
+                if turn.role == "assistant":
+                    yield Line("answer", block.text)
+                elif turn.role == "system":
+                    yield Line("system", block.text)
+                elif block.kind == "tool_result":
+                    yield Line("result", block.text)
+                elif block.kind == "text":
+                    yield Line("user", block.text)
 
     def documents(self) -> tuple[Document, ...]:
         return tuple(block.document for block in self.blocks if block.document is not None)

@@ -12,9 +12,11 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from bytespike.core.json_types import JSON, JSONObject
+from bytespike.core.json_types import JSON
 from bytespike.providers.simulator import tokens
+from bytespike.providers.simulator.agent import Speak, next_move
 from bytespike.providers.simulator.directives import FLAG, Directives
+from bytespike.providers.simulator.prompt import Document, Prompt, Tool
 from bytespike.providers.simulator.schema_values import Dice, value_for
 
 DIGEST_BYTES = 16
@@ -33,60 +35,6 @@ _ASKS_FOR_A_TOOL = re.compile(
 )
 _PARALLEL = re.compile(r"\bparallel\b", re.I)
 _SEARCH = re.compile(r"\bsearch\b", re.I)
-
-
-# --- the prompt ------------------------------------------------------------------------------------------------
-
-
-class Tool(Struct, frozen=True):
-    """A tool that may be called. `free_form`: its input is plain text."""
-
-    name: str
-    schema: JSONObject | None = None
-    free_form: bool = False
-
-
-class Result(Struct, frozen=True):
-    """What a tool gave back since the last answer."""
-
-    name: str
-    text: str
-    is_error: bool = False
-
-
-class Document(Struct, frozen=True):
-    """A document in the prompt; `text` is "" where it cannot be read as text. `cite`: citations are wanted."""
-
-    text: str = ""
-    title: str | None = None
-    cite: bool = False
-
-
-class Prompt(Struct, frozen=True):
-    """A request, as far as an answer depends on it.
-
-    `text` is what the user said since the last answer, without directives. `tools` are those that may be called;
-    `forced` says that one must be. `search`: a web search is "offered", or "always" done. `schema` or `json_object`
-    bind the answer's form. `max_tokens` covers thinking too; None is no limit. `images` are media types.
-    """
-
-    model: str
-    text: str
-    turns: int
-    input_tokens: int
-    tools: tuple[Tool, ...] = ()
-    forced: bool = False
-    parallel: bool = True
-    results: tuple[Result, ...] = ()
-    thinks: bool = False
-    thinking_budget: int | None = None
-    search: Literal["no", "offered", "always"] = "no"
-    schema: JSONObject | None = None
-    json_object: bool = False
-    max_tokens: int | None = None
-    stops: tuple[str, ...] = ()
-    images: tuple[str, ...] = ()
-    documents: tuple[Document, ...] = ()
 
 
 # --- the answer ------------------------------------------------------------------------------------------------
@@ -121,6 +69,7 @@ class ToolCall(Struct, frozen=True):
     arguments: str
     key: str
     free_form: bool = False
+    namespace: str = ""
 
 
 class Hit(Struct, frozen=True):
@@ -203,6 +152,15 @@ def _compose(prompt: Prompt, sim: Directives, digest: bytes, choice: int) -> tup
     if sim.refusal is not None:
         pieces.append(Refuse(REFUSAL if sim.refusal == FLAG else sim.refusal))
         return pieces, "refusal"
+    move = next_move(prompt) if sim.tool is None else None
+    if move is not None:
+        if isinstance(move, Speak):
+            pieces.append(Say(move.text if sim.text is None else sim.text))
+            return pieces, "end"
+        if sim.text is not None:
+            pieces.append(Say(sim.text))
+        pieces.append(_called(move.tool, move.arguments, digest, 0))
+        return pieces, "tool"
     called = _tools_to_call(prompt, sim)
     if called:
         if sim.text is not None:
@@ -257,7 +215,12 @@ def _call(tool: Tool, sim: Directives, dice: Dice, digest: bytes, nth: int) -> T
     else:
         made: JSON = value_for(tool.schema, dice) if tool.schema else {}
         arguments = _compact(made if isinstance(made, dict) else {})
-    return ToolCall(tool.name, arguments, f"{digest.hex()[:20]}{nth:02d}", tool.free_form)
+    return _called(tool, arguments, digest, nth)
+
+
+def _called(tool: Tool, arguments: str, digest: bytes, nth: int) -> ToolCall:
+    key = f"{digest.hex()[:20]}{nth:02d}"
+    return ToolCall(tool.name, arguments, key, tool.free_form, tool.namespace)
 
 
 def _searches(prompt: Prompt, sim: Directives) -> bool:
@@ -374,6 +337,6 @@ def _shortened(piece: Piece, left: int) -> Piece | None:
             room = left - tokens.count(name)
             if room <= 0:
                 return None
-            return ToolCall(name, tokens.cut(arguments, room), piece.key, piece.free_form)
+            return msgspec.structs.replace(piece, arguments=tokens.cut(arguments, room))
         case _:
             return None

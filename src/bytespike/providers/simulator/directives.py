@@ -44,15 +44,16 @@ class Directives(Struct, frozen=True, forbid_unknown_fields=True, rename=None):
 
     What is said:
     `text` exactly this. `tokens` a text of exactly so many tokens. `thinking` exactly this thought, asked or not;
-    `redacted` a redacted thought besides (Anthropic). `reasoning_content` act as a compatible chat vendor: thoughts
-    are shown in that field, and unknown fields of the request are ignored. `tool` call this tool (a header's or
+    `redacted` a redacted thought besides (Anthropic; Responses: reasoning that shows nothing). `reasoning_content` act as
+    a vendor that is compatible with OpenAI: thoughts are shown as they are, and unknown fields of the request are ignored. `tool` call this tool (a header's or
     profile's does not apply once results have arrived); `args` its arguments as JSON text instead of generated ones;
-    `calls` how many calls. `refusal` refuse, in these words if any. `web_search` search the web. `citations` cite the
+    `calls` how many calls. `refusal` refuse, in these words if any (Gemini: with
+    words the candidate, without any the prompt). `web_search` search the web. `citations` cite the
     documents, or search results where there are none. `stop_reason` this reason, in the dialect's own word.
 
     What is billed:
     `cache_read`, `cache_write`, `cache_write_1h` tokens on top of those counted. `no_usage` leave usage out where the
-    dialect allows it (chat).
+    dialect allows it (not Anthropic).
 
     How it is delivered (seconds; events counted from 1; an answer that is not streamed breaks in mid-body, or before
     its headers for 0):

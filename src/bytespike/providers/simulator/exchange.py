@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import msgspec
 from msgspec import Struct
 
+from bytespike.core.json_types import JSONObject
 from bytespike.providers.simulator.directives import PLAIN, Defaults, Directives
 from bytespike.providers.simulator.prefix_cache import PrefixCache
+from bytespike.providers.simulator.response_store import ResponseStore
 
 BAD_KEY = "sim-bad"
 POOR_KEY = "sim-poor"
@@ -26,7 +29,8 @@ class Fault(Exception):
     """An error to answer with, in the dialect's envelope.
 
     `kind`: the dialect's own error type, "" to let the status decide. `param`, `code`: where the dialect has them.
-    `retry_after`: seconds. `delivery`: how even an error is to be delivered.
+    `retry_after`: seconds. `delivery`: how even an error is to be delivered. `details`: more about it, in the dialect's
+    own shapes.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class Fault(Exception):
         code: str | None = None,
         retry_after: int | None = None,
         delivery: Directives = PLAIN,
+        details: Sequence[JSONObject] = (),
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -48,14 +53,17 @@ class Fault(Exception):
         self.code = code
         self.retry_after = retry_after
         self.delivery = delivery
+        self.details = details
 
 
 class World(Struct, frozen=True):
-    """What lasts longer than a request. `seed` keys every proof and every choice."""
+    """What lasts longer than a request. `seed` keys every proof and every choice; `responses` are those that a later
+    request may go on from."""
 
     seed: bytes
     defaults: Defaults
     cache: PrefixCache
+    responses: ResponseStore = msgspec.field(default_factory=ResponseStore)
 
 
 class Incoming(Struct, frozen=True):
@@ -83,14 +91,15 @@ class Incoming(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True):
-    """An answer to deliver: a whole `body`, or `frames`, one per event. `error_frames`: the dialect's error in a
-    stream, for a stream that is to fail."""
+    """An answer to deliver: a whole `body`, or `frames`, one per event, of type `stream_type`. `error_frames`: the
+    dialect's error in a stream, for a stream that is to fail."""
 
     body: bytes = b""
     frames: Iterator[bytes] | None = None
     error_frames: bytes = b""
     status: int = 200
     delivery: Directives = PLAIN
+    stream_type: str = STREAM_TYPE
 
 
 Handler = Callable[[Incoming, World], Reply]
@@ -99,9 +108,11 @@ Handler = Callable[[Incoming, World], Reply]
 class Dialect(Struct, frozen=True):
     """How a dialect words what the server itself has to say.
 
-    `error_body` the envelope of a fault, given the request's id. `id_header`: the header in which the vendor sends it.
+    `error_body` the envelope of a fault, given the request's id. `id_header`: the header in which the vendor sends it,
+    "" if it does not. `tells_retry`: it sends a Retry-After header.
     """
 
     name: str
     id_header: str
     error_body: Callable[[Fault, str], bytes]
+    tells_retry: bool = True

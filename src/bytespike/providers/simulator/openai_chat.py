@@ -15,24 +15,14 @@ from bytespike.core.json_types import JSON, JSONObject
 from bytespike.providers.simulator import brain, profile
 from bytespike.providers.simulator.brain import Answer, Quote, Refuse, Say, Thought, ToolCall
 from bytespike.providers.simulator.directives import BadDirective
-from bytespike.providers.simulator.exchange import (
-    BAD_KEY,
-    CREATED,
-    LIMITED_KEY,
-    LIMITED_RETRY_AFTER_S,
-    POOR_KEY,
-    Dialect,
-    Fault,
-    Incoming,
-    Reply,
-    World,
-)
+from bytespike.providers.simulator.exchange import CREATED, Fault, Incoming, Reply, World
+from bytespike.providers.simulator.logprobs import TokenLogprob, token_logprobs
+from bytespike.providers.simulator.openai_api import SERVER_ERROR, body_of
+from bytespike.providers.simulator.openai_api import account as account_of
 from bytespike.providers.simulator.openai_chat_rules import Asked, read_request
 from bytespike.providers.simulator.schema_values import Dice
 
-MODELS = ("simulator-large", "simulator-small")
 FINGERPRINT = "fp_simulator"
-LOGPROB_TOKEN_CHARS = 4
 OBFUSCATION_CHARS = 16
 
 _encode = msgspec.json.encode
@@ -48,30 +38,6 @@ _ERROR_FRAME = (
     b'"param":null,"code":null}}\n\n'
 )
 _DONE = b"data: [DONE]\n\n"
-#: Types and codes by status, as the API gives them; 402 is what compatible vendors say.
-_TYPES: dict[int, tuple[str, str | None]] = {
-    401: ("invalid_request_error", "invalid_api_key"),
-    402: ("unknown_error", "invalid_request_error"),
-    404: ("invalid_request_error", "model_not_found"),
-    429: ("requests", "rate_limit_exceeded"),
-}
-
-
-def error_body(fault: Fault, request_id: str) -> bytes:
-    """The error envelope; the request's id is in the headers alone."""
-    del request_id
-    default: tuple[str, str | None] = (
-        "server_error" if fault.status >= 500 else "invalid_request_error",
-        None,
-    )
-    kind, code = _TYPES.get(fault.status, default)
-    if fault.kind:
-        kind, code = fault.kind, fault.code
-    error = {"message": fault.message, "type": kind, "param": fault.param, "code": fault.code or code}
-    return _encode({"error": error})
-
-
-DIALECT = Dialect(name="openai", id_header="x-request-id", error_body=error_body)
 
 
 # --- the endpoints ---------------------------------------------------------------------------------------------
@@ -79,11 +45,11 @@ DIALECT = Dialect(name="openai", id_header="x-request-id", error_body=error_body
 
 def completions(incoming: Incoming, world: World) -> Reply:
     """POST /v1/chat/completions. Raises `Fault`."""
-    account = _account(incoming)
+    account = account_of(incoming)
     asked = _read(incoming, account, world)
     profile.fail_if_asked(asked.sim, world, incoming.ordinal)
     if asked.sim.error_event_after is not None and not asked.stream:
-        raise Fault(500, "The server had an error while processing your request.", delivery=asked.sim)
+        raise Fault(500, SERVER_ERROR, delivery=asked.sim)
     answers = [brain.answer(asked.prompt, asked.sim, world.seed, choice) for choice in range(asked.choices)]
     if asked.stream:
         return Reply(frames=_stream(asked, answers), error_frames=_ERROR_FRAME, delivery=asked.sim)
@@ -94,57 +60,9 @@ def completions(incoming: Incoming, world: World) -> Reply:
     return Reply(_encode(completion), delivery=asked.sim)
 
 
-def models(incoming: Incoming, world: World) -> Reply:
-    """GET /v1/models, and one of them by its id: every id exists. Raises `Fault`."""
-    del world
-    _account(incoming)
-    if incoming.model:
-        return Reply(_encode(_model(incoming.model)))
-    return Reply(_encode({"object": "list", "data": [_model(name) for name in MODELS]}))
-
-
-def _model(name: str) -> JSONObject:
-    return {"id": name, "object": "model", "created": CREATED, "owned_by": "simulator"}
-
-
-def _account(incoming: Incoming) -> str:
-    """The caller's key. Raises `Fault`."""
-    key = incoming.key(x_api_key=False)
-    if not key:
-        raise Fault(
-            401,
-            "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer "
-            "auth (i.e. Authorization: Bearer YOUR_KEY).",
-            kind="invalid_request_error",
-        )
-    if key == BAD_KEY:
-        raise Fault(401, f"Incorrect API key provided: {key}.")
-    if key == POOR_KEY:
-        raise Fault(
-            429,
-            "You exceeded your current quota, please check your plan and billing details.",
-            kind="insufficient_quota",
-            code="insufficient_quota",
-        )
-    if key == LIMITED_KEY:
-        message = "Rate limit reached for requests with the simulator's limited key."
-        raise Fault(429, message, retry_after=LIMITED_RETRY_AFTER_S)
-    return key
-
-
 def _read(incoming: Incoming, account: str, world: World) -> Asked:
     try:
-        body: JSON = msgspec.json.decode(incoming.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Fault(
-            400,
-            "We could not parse the JSON body of your request. The OpenAI API expects a JSON payload, but what was "
-            "sent was not valid JSON.",
-        ) from None
-    if not isinstance(body, dict):
-        raise Fault(400, "Invalid type for request body: expected an object.")
-    try:
-        return read_request(body, incoming.headers, account, world)
+        return read_request(body_of(incoming), incoming.headers, account, world)
     except BadDirective as error:
         raise Fault(400, f"simulator directive: {error}") from None
 
@@ -269,14 +187,13 @@ def _logprobs(asked: Asked, answer: Answer, text: str, refusal: str | None) -> J
 
 
 def _token_logprobs(text: str, top: int, dice: Dice) -> Iterator[JSONObject]:
-    """Likely-looking figures: the token said comes first, each alternative is less likely than the one before."""
-    for at in range(0, len(text), LOGPROB_TOKEN_CHARS):
-        token = text[at : at + LOGPROB_TOKEN_CHARS]
-        own = -dice.pick(1000) / 10_000
-        row: list[JSON] = [
-            _logprob(token if rank == 0 else f"{token}{rank}", own - rank * 2.5) for rank in range(top)
-        ]
-        yield {**_logprob(token, own), "top_logprobs": row}
+    for found in token_logprobs(text, top, dice):
+        yield _row(found)
+
+
+def _row(found: TokenLogprob) -> JSONObject:
+    top: list[JSON] = [_logprob(token, value) for token, value in found.top]
+    return {**_logprob(found.token, found.value), "top_logprobs": top}
 
 
 def _logprob(token: str, value: float) -> JSONObject:

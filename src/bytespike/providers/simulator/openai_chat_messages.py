@@ -5,7 +5,6 @@ From the SDK's `chat_completion_*_param.py` types, and the errors that the API g
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Sequence
 
 import msgspec
@@ -13,15 +12,22 @@ from msgspec import Struct
 
 from bytespike.core.json_types import JSON
 from bytespike.providers.simulator import tokens
-from bytespike.providers.simulator.brain import Document, Result
-from bytespike.providers.simulator.checks import Node, Path
-from bytespike.providers.simulator.exchange import Fault
-from bytespike.providers.simulator.prefix_cache import SHORT_S, Segment
+from bytespike.providers.simulator.checks import Node
+from bytespike.providers.simulator.openai_words import (
+    DETAILS,
+    check_base64,
+    empty_array,
+    image_type,
+    keep_s,
+    refuse,
+    spelt,
+    too_long,
+)
+from bytespike.providers.simulator.prefix_cache import Segment
+from bytespike.providers.simulator.prompt import Document, Line, Result, Speaker
 
 ROLES = ("system", "assistant", "user", "function", "tool", "developer")
 CALL_ID_CHARS_MAX = 40
-#: `prompt_cache_breakpoint.ttl` (SDK); the default is half an hour.
-_KEEP_S = {"30m": 1800.0, "12h": 43_200.0}
 _PARTS = {
     "system": ("text",),
     "developer": ("text",),
@@ -29,6 +35,15 @@ _PARTS = {
     "assistant": ("text", "refusal"),
     "tool": ("text",),
     "function": ("text",),
+}
+
+_SPEAKERS: dict[str, Speaker] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "answer",
+    "tool": "result",
+    "function": "result",
 }
 
 
@@ -64,27 +79,6 @@ class Message(Struct, frozen=True):
         return " ".join(part.text for part in self.parts if part.text)
 
 
-def refuse(message: str, param: str | None = None, code: str | None = None) -> Fault:
-    """A 400 in OpenAI's words."""
-    return Fault(400, message, kind="invalid_request_error", param=param, code=code)
-
-
-def spelt(path: Path) -> str:
-    """A path as OpenAI writes it: messages[0].content[1].type."""
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text
-
-
-def empty_array(name: str) -> Fault:
-    return refuse(
-        f"Invalid '{name}': empty array. Expected an array with minimum length 1, but got an empty array instead.",
-        name,
-        "empty_array",
-    )
-
-
 def read_messages(node: Node) -> list[Message]:
     """The checked `messages` of a request. Raises `Problem`, `Fault`."""
     if not node.array("messages"):
@@ -112,6 +106,11 @@ def results(messages: Sequence[Message]) -> tuple[Result, ...]:
         for message in latest(messages)
         if message.role in ("tool", "function")
     )
+
+
+def history(messages: Sequence[Message]) -> tuple[Line, ...]:
+    """Who said what, in order."""
+    return tuple(Line(_SPEAKERS[message.role], message.text) for message in messages)
 
 
 def _message(node: Node) -> Message:
@@ -146,13 +145,7 @@ def _message(node: Node) -> Message:
 def _tool_call(node: Node) -> tuple[tuple[str, str], Part]:
     call = node.text("id")
     if len(call) > CALL_ID_CHARS_MAX:
-        where = spelt((*node.path, "id"))
-        raise refuse(
-            f"Invalid '{where}': string too long. Expected a string with maximum length {CALL_ID_CHARS_MAX}, but got "
-            f"a string with length {len(call)} instead.",
-            where,
-            "string_above_max_length",
-        )
+        raise too_long(spelt((*node.path, "id")), "string", CALL_ID_CHARS_MAX, len(call))
     kind = node.one_of("type", ("function", "custom"))
     inner = node.object(kind)
     name = inner.text("name")
@@ -178,71 +171,31 @@ def _text_part(text: str, keep_s: float | None) -> Part:
 
 def _part(node: Node, role: str) -> Part:
     kind = node.one_of("type", _PARTS[role])
-    keep_s = _keep_s(node)
+    kept_s = keep_s(node)
     match kind:
         case "text":
-            return _text_part(node.text("text"), keep_s)
+            return _text_part(node.text("text"), kept_s)
         case "refusal":
-            return _text_part(node.text("refusal"), keep_s)
+            return _text_part(node.text("refusal"), kept_s)
         case "image_url":
             image = node.object("image_url")
-            image.optional_one_of("detail", ("auto", "low", "high", "original"))
-            media_type = _image(image)
-            return Part(node.value, tokens.IMAGE_TOKENS, keep_s, image=media_type)
+            image.optional_one_of("detail", DETAILS)
+            media_type = image_type(image.text("url"), spelt((*image.path, "url")))
+            return Part(node.value, tokens.IMAGE_TOKENS, kept_s, image=media_type)
         case "input_audio":
             audio = node.object("input_audio")
             audio.one_of("format", ("wav", "mp3"))
-            _decode(audio.text("data"), audio, "data")
-            return Part(node.value, tokens.AUDIO_TOKENS, keep_s)
+            check_base64(audio.text("data"), spelt((*audio.path, "data")))
+            return Part(node.value, tokens.AUDIO_TOKENS, kept_s)
         case _:
             file = node.object("file")
             if file.has("file_data"):
-                _decode(
-                    file.text("file_data").partition(";base64,")[2] or file.text("file_data"),
-                    file,
-                    "file_data",
-                )
+                data = file.text("file_data")
+                check_base64(data.partition(";base64,")[2] or data, spelt((*file.path, "file_data")))
             elif not file.has("file_id"):
                 file.fail("missing", "file_data")
             document = Document(title=file.optional_text("filename"))
-            return Part(node.value, tokens.DOCUMENT_TOKENS, keep_s, document=document)
-
-
-def _keep_s(node: Node) -> float | None:
-    mark = node.optional_object("prompt_cache_breakpoint")
-    if mark is None:
-        return None
-    mark.one_of("mode", ("explicit",))
-    ttl = mark.optional_one_of("ttl", tuple(_KEEP_S))
-    return _KEEP_S[ttl] if ttl is not None else SHORT_S
-
-
-def _image(node: Node) -> str:
-    """The media type of an image URL; of one on the web it is not known."""
-    url = node.text("url")
-    if not url.startswith("data:"):
-        if not url.startswith(("http://", "https://")):
-            where = spelt((*node.path, "url"))
-            raise refuse(
-                f"Invalid '{where}'. Expected a valid URL, but got a value with an invalid format.",
-                where,
-                "invalid_value",
-            )
-        return "image/*"
-    head, _, data = url.partition(",")
-    media_type = head.removeprefix("data:").partition(";")[0]
-    if not head.endswith(";base64") or not media_type.startswith("image/"):
-        raise refuse("Invalid image data URL.", spelt((*node.path, "url")), "invalid_image_url")
-    _decode(data, node, "url")
-    return media_type
-
-
-def _decode(data: str, node: Node, name: str) -> None:
-    try:
-        binascii.a2b_base64(data, strict_mode=True)
-    except ValueError:
-        where = spelt((*node.path, name))
-        raise refuse(f"Invalid base64 data in '{where}'.", where, "invalid_base64") from None
+            return Part(node.value, tokens.DOCUMENT_TOKENS, kept_s, document=document)
 
 
 def _check_calls(messages: Sequence[Message]) -> None:

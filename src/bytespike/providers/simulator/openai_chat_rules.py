@@ -15,21 +15,31 @@ from msgspec import Struct
 
 from bytespike.core.json_types import JSONObject
 from bytespike.providers.simulator import directives, tokens
-from bytespike.providers.simulator.brain import Prompt, Tool
 from bytespike.providers.simulator.checks import Node, Problem
 from bytespike.providers.simulator.directives import Directives
-from bytespike.providers.simulator.exchange import Fault, World
+from bytespike.providers.simulator.exchange import World
 from bytespike.providers.simulator.openai_chat_messages import (
     Message,
-    empty_array,
+    history,
     latest,
     read_messages,
-    refuse,
     results,
-    spelt,
 )
 from bytespike.providers.simulator.openai_chat_strict import check_strict
+from bytespike.providers.simulator.openai_words import (
+    EFFORTS,
+    NAME,
+    empty_array,
+    object_schema,
+    refuse,
+    spelt,
+    stream_options,
+    tier_reported,
+    too_long,
+    word,
+)
 from bytespike.providers.simulator.prefix_cache import NO_CACHING, Bill, Segment, bill
+from bytespike.providers.simulator.prompt import Prompt, Tool
 
 FIELDS = frozenset(
     {
@@ -41,12 +51,9 @@ FIELDS = frozenset(
         "web_search_options",
     }
 )  # fmt: skip
-EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-TIERS = ("auto", "default", "flex", "scale", "priority", "fast")
 CHOICES_MAX = 128
 STOPS_MAX = 4
 TOP_LOGPROBS_MAX = 20
-NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _O_SERIES = re.compile(r"o\d")
 
 
@@ -63,44 +70,6 @@ class Asked(Struct, frozen=True):
     stream_usage: bool
     obfuscate: bool
     tier: str
-
-
-def word(problem: Problem) -> Fault:
-    """What is wrong with a field, in the API's words."""
-    where = spelt(problem.path)
-    match problem.kind:
-        case "missing":
-            return refuse(f"Missing required parameter: '{where}'.", where, "missing_required_parameter")
-        case "type":
-            return refuse(
-                f"Invalid type for '{where}': expected {_article(problem.expected)}, but got {_article(problem.got)} "
-                "instead.",
-                where,
-                "invalid_type",
-            )
-        case "value":
-            names = [f"'{name}'" for name in problem.allowed]
-            listed = f"{', '.join(names[:-1])}, and {names[-1]}" if names[1:] else names[0]
-            return refuse(
-                f"Invalid value: '{problem.got}'. Supported values are: {listed}.", where, "invalid_value"
-            )
-        case "unknown":
-            return refuse(f"Unknown parameter: '{where}'.", where, "unknown_parameter")
-        case "below" | "above":
-            below = problem.kind == "below"
-            number = "integer" if isinstance(problem.bound, int) else "decimal"
-            return refuse(
-                f"Invalid '{where}': {number} {'below minimum' if below else 'above maximum'} value. Expected a value "
-                f"{'>=' if below else '<='} {problem.bound:g}, but got {problem.got} instead.",
-                where,
-                f"{number}_{'below_min' if below else 'above_max'}_value",
-            )
-
-
-def _article(kind: str) -> str:
-    if kind == "null":
-        return kind
-    return f"an {kind}" if kind[:1] in "aio" else f"a {kind}"
 
 
 def read_request(body: JSONObject, headers: Mapping[str, str], account: str, world: World) -> Asked:
@@ -125,7 +94,7 @@ def _read(node: Node, header: str | None, account: str, world: World) -> Asked:
     offered = _tools(node, tools)
     chosen, forced = _tool_choice(node, offered, tools)
     schema, json_object = _format(node, messages)
-    options = _stream_options(node)
+    options = stream_options(node, ("include_usage", "include_obfuscation"))
     counted, segments = _count(tools, messages)
     cached = world.cache.figures(f"openai {account} {model}", segments) if segments else NO_CACHING
     _tuning(node)
@@ -149,6 +118,7 @@ def _read(node: Node, header: str | None, account: str, world: World) -> Asked:
             stops=_stops(node),
             images=tuple(part.image for message in current for part in message.parts if part.image),
             documents=tuple(part.document for part in parts if part.document is not None),
+            history=history(messages),
         ),
         sim=sim,
         bill=bill(counted, cached, sim),
@@ -157,7 +127,7 @@ def _read(node: Node, header: str | None, account: str, world: World) -> Asked:
         logprobs=_logprobs(node),
         stream_usage=options is not None and options.flag("include_usage") is True,
         obfuscate=options is None or options.flag("include_obfuscation") is not False,
-        tier=_tier(node),
+        tier=tier_reported(node),
     )
 
 
@@ -188,12 +158,7 @@ def _stops(node: Node) -> tuple[str, ...]:
         return (stop,)
     stops = node.texts("stop")
     if len(stops) > STOPS_MAX:
-        raise refuse(
-            f"Invalid 'stop': array too long. Expected an array with maximum length {STOPS_MAX}, but got an array with "
-            f"length {len(stops)} instead.",
-            "stop",
-            "array_above_max_length",
-        )
+        raise too_long("stop", "array", STOPS_MAX, len(stops))
     return stops
 
 
@@ -210,13 +175,6 @@ def _tuning(node: Node) -> None:
         node.optional_text(name)
     for name in ("metadata", "logit_bias", "prediction"):
         node.optional_object(name)
-
-
-def _tier(node: Node) -> str:
-    tier = node.optional_one_of("service_tier", TIERS)
-    if tier in (None, "auto"):
-        return "default"
-    return "priority" if tier == "fast" else tier
 
 
 def _thinks(node: Node, sim: Directives) -> bool:
@@ -238,18 +196,6 @@ def _logprobs(node: Node) -> int | None:
             "invalid_value",
         )
     return (top or 0) if wanted else None
-
-
-def _stream_options(node: Node) -> Node | None:
-    options = node.optional_object("stream_options")
-    if options is None:
-        return None
-    if node.flag("stream") is not True:
-        raise refuse(
-            "The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options"
-        )
-    options.only(("include_usage", "include_obfuscation"))
-    return options
 
 
 # --- tools -----------------------------------------------------------------------------------------------------
@@ -284,13 +230,7 @@ def _tool(tool: Node) -> Tool:
         return Tool(name, free_form=True)
     parameters = inner.optional_object("parameters")
     schema = parameters.value if parameters is not None else None
-    if schema is not None and schema.get("type") != "object":
-        raise refuse(
-            f"Invalid schema for function '{name}': schema must be a JSON Schema of 'type: \"object\"', got 'type: "
-            f"{msgspec.json.encode(schema.get('type')).decode()}'.",
-            spelt((*inner.path, "parameters")),
-            "invalid_function_parameters",
-        )
+    object_schema(schema, name, spelt((*inner.path, "parameters")))
     if inner.flag("strict") and schema is not None:
         check_strict(
             schema, f"function '{name}'", spelt((*inner.path, "parameters")), "invalid_function_parameters"

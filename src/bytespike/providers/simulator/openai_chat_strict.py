@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bytespike.core.json_types import JSON
-from bytespike.providers.simulator.openai_chat_messages import refuse
+from bytespike.providers.simulator.openai_words import refuse
 
 
 def check_strict(

@@ -6,6 +6,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Literal, TypeAlias
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -41,9 +42,9 @@ class Sighting:
     def __init__(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> None:
         self.method = method
         self.path = path
-        self.query = query
+        self.query = _without_key(query)
         self.headers = {name: value for name, value in headers.items() if name not in _CREDENTIALS}
-        self.key_id = key_id(headers)
+        self.key_id = key_id(headers, query)
         self.body: JSON = None
         self.state: State = "open"
         self.status = 0
@@ -76,10 +77,19 @@ class Sighting:
         }
 
 
-def key_id(headers: Mapping[str, str]) -> str | None:
+def key_id(headers: Mapping[str, str], query: str = "") -> str | None:
     """Which key was used, as a short digest of it: enough to tell two apart, and no secret."""
-    raw = headers.get("x-api-key") or headers.get("authorization", "").partition(" ")[2]
+    raw = (
+        headers.get("x-api-key")
+        or headers.get("authorization", "").partition(" ")[2]
+        or headers.get("x-goog-api-key")
+        or dict(parse_qsl(query)).get("key", "")
+    )
     return hashlib.sha256(raw.strip().encode()).hexdigest()[:8] if raw else None
+
+
+def _without_key(query: str) -> str:
+    return "&".join(part for part in query.split("&") if not part.startswith("key="))
 
 
 class Recorder:

@@ -14,7 +14,7 @@ import msgspec
 import uvicorn
 from uvicorn.server import ServerState
 
-from bytespike.providers.simulator import anthropic, openai_chat
+from bytespike.providers.simulator import anthropic, gemini, openai_api, openai_chat, openai_responses
 from bytespike.providers.simulator.connection import (
     Connection,
     Message,
@@ -27,7 +27,6 @@ from bytespike.providers.simulator.directives import Defaults
 from bytespike.providers.simulator.exchange import (
     JSON_TYPE,
     MODELS_PATH,
-    STREAM_TYPE,
     Dialect,
     Fault,
     Handler,
@@ -45,13 +44,18 @@ BACKLOG = 2048
 #: How long a closing server waits for its requests to notice.
 CLOSING_S_MAX = 5.0
 
-#: By the dialect's name and the path without its prefix: the method, and the handler.
-_ROUTES: dict[tuple[str, str], tuple[str, Handler]] = {
+#: By the dialect's name and the path without its prefix (Gemini: what is asked of the model): the method, and the handler.
+ROUTES: dict[tuple[str, str], tuple[str, Handler]] = {
     ("anthropic", "/v1/messages"): ("POST", anthropic.messages),
     ("anthropic", "/v1/messages/count_tokens"): ("POST", anthropic.count_tokens),
     ("anthropic", MODELS_PATH): ("GET", anthropic.models),
     ("openai", "/v1/chat/completions"): ("POST", openai_chat.completions),
-    ("openai", MODELS_PATH): ("GET", openai_chat.models),
+    ("openai", "/v1/responses"): ("POST", openai_responses.responses),
+    ("openai", MODELS_PATH): ("GET", openai_api.models),
+    ("gemini", ":generateContent"): ("POST", gemini.generate),
+    ("gemini", ":streamGenerateContent"): ("POST", gemini.stream),
+    ("gemini", ":countTokens"): ("POST", gemini.count_tokens),
+    ("gemini", gemini.MODELS_PATH): ("GET", gemini.models),
 }
 
 
@@ -99,8 +103,9 @@ class Application:
         return 200, msgspec.json.encode({"requests": [seen.as_json() for seen in recorder]})
 
     def reset(self) -> None:
-        """Forget the requests seen and the prompts cached."""
+        """Forget the requests seen, the prompts cached and the responses stored."""
         self._world.cache.clear()
+        self._world.responses.clear()
         if self.recorder is not None:
             self.recorder.clear()
 
@@ -109,21 +114,21 @@ class Application:
     ) -> tuple[Reply, tuple[tuple[bytes, bytes], ...]]:
         """The answer, and the headers that go with it besides those that every answer has."""
         request_id = f"req_sim{incoming.ordinal:012d}"
-        named = (dialect.id_header.encode(), request_id.encode())
+        named = ((dialect.id_header.encode(), request_id.encode()),) if dialect.id_header else ()
         try:
             if too_large:
                 raise Fault(413, f"Request exceeds the maximum size of {BODY_BYTES_MAX} bytes")
             handler = _route(dialect, incoming)
             try:
-                return handler(incoming, self._world), (named,)
+                return handler(incoming, self._world), named
             except RecursionError:
                 raise Fault(400, "The request body nests too deeply") from None
         except Fault as fault:
             envelope = dialect.error_body(fault, request_id)
             reply = Reply(envelope, status=fault.status, delivery=fault.delivery)
-            if fault.retry_after is None:
-                return reply, (named,)
-            return reply, (named, (b"retry-after", str(fault.retry_after).encode()))
+            if fault.retry_after is None or not dialect.tells_retry:
+                return reply, named
+            return reply, (*named, (b"retry-after", str(fault.retry_after).encode()))
 
     async def _deliver(
         self,
@@ -135,7 +140,7 @@ class Application:
         sighting: Sighting | None,
     ) -> None:
         async def start(length: int | None) -> None:
-            kind = STREAM_TYPE if length is None else JSON_TYPE
+            kind = reply.stream_type if length is None else JSON_TYPE
             fields = [(b"content-type", kind.encode()), *extra]
             fields.append(
                 (b"cache-control", b"no-cache") if length is None else (b"content-length", b"%d" % length)
@@ -187,17 +192,23 @@ async def _body(receive: Receive) -> bytes | None:
 
 def _dialect(path: str, headers: dict[str, str]) -> Dialect:
     """Whose envelope an answer on this path has."""
+    if path.startswith(("/gemini/", "/v1beta/")) or gemini.ACTION.fullmatch(path):
+        return gemini.DIALECT
     if path.startswith("/anthropic/") or path.startswith("/v1/messages"):
         return anthropic.DIALECT
     if path.startswith(MODELS_PATH) and "anthropic-version" in headers:
         return anthropic.DIALECT
-    return openai_chat.DIALECT
+    return openai_api.DIALECT
 
 
 def _route(dialect: Dialect, incoming: Incoming) -> Handler:
     """Raises `Fault`."""
     plain = incoming.path.removeprefix(f"/{dialect.name}")
-    found = _ROUTES.get((dialect.name, MODELS_PATH if plain.startswith(MODELS_PATH + "/") else plain))
+    if dialect is gemini.DIALECT:
+        plain = gemini.route(plain)
+    elif plain.startswith(MODELS_PATH + "/"):
+        plain = MODELS_PATH
+    found = ROUTES.get((dialect.name, plain))
     if found is None:
         raise Fault(404, f"The simulator does not serve {incoming.path}")
     method, handler = found
@@ -242,7 +253,7 @@ class Simulator:
         return list(self.application.recorder or ())
 
     def reset(self) -> None:
-        """Forget the requests seen and the prompts cached."""
+        """Forget the requests seen, the prompts cached and the responses stored."""
         self.application.reset()
 
     async def __aenter__(self) -> Simulator:

@@ -1,0 +1,99 @@
+"""The sums that caps are compared with: made when a cap is first met, read ever after, kept by the drain.
+
+A meter is one key's spend, on one model or on all, over one span, in buckets of the span's resolution. It begins in a
+transaction that holds the key's row, as draining does: what is in the usage rows then fills it, and every batch from
+then on adds to it. So its sums are always those of the usage rows, and reading them costs no more for a busy key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bytespike.ledger import sql
+from bytespike.ledger.records import Receipt
+from bytespike.ledger.windows import HOUR_US, WINDOWS, RollingWindow, WindowSpec
+
+#: A new meter goes back so much further than its span: somebody may set the clock back.
+CLOCK_BACK_US = 30 * 24 * HOUR_US
+_LIFETIME = WindowSpec("lifetime", "", 0, 0)
+_SPECS = {spec.name: spec for spec in (*WINDOWS, _LIFETIME)}
+
+
+class Wanted(NamedTuple):
+    """A meter of a key: a model, or "" for all, and a span."""
+
+    key_id: str
+    model: str
+    span: str
+
+    @property
+    def id(self) -> str:
+        return f"{self.key_id}/{self.model}/{self.span}" if self.model else f"{self.key_id}/{self.span}"
+
+
+class Known(NamedTuple):
+    """A meter that is in the database."""
+
+    id: str
+    key_id: str
+    model: str
+    span_us: int
+    bucket_us: int
+
+
+Sums = Mapping[str, Sequence[tuple[int, int]]]
+
+
+async def read(connection: AsyncConnection, wanted: Sequence[Wanted]) -> Sums:
+    """(bucket, micro-dollars) pairs by meter id; a meter that does not exist is missing."""
+    if not wanted:
+        return {}
+    sums: dict[str, list[tuple[int, int]]] = {}
+    for id, bucket, amount in await connection.execute(sql.METER_SUMS, {"ids": [each.id for each in wanted]}):
+        found = sums.setdefault(id, [])
+        if bucket is not None:
+            found.append((bucket, amount))
+    return sums
+
+
+async def begin(connection: AsyncConnection, wanted: Iterable[Wanted], now_us: int) -> None:
+    """Make the meters that are missing, with what the usage rows say. In a transaction that writes."""
+    for each in wanted:
+        spec = _SPECS[each.span]
+        await connection.execute(sql.KEY_LOCKED, {"id": each.key_id})
+        made = await connection.execute(
+            sql.begin_meter(
+                connection.dialect, each.id, each.key_id, each.model, spec.span_us, spec.bucket_us
+            )
+        )
+        if made.scalar() is not None:
+            since_us = now_us - spec.span_us - CLOCK_BACK_US if spec.span_us else 0
+            start = since_us // spec.bucket_us * spec.bucket_us if spec.bucket_us else 0
+            await connection.execute(sql.fill_meter(each.id, each.key_id, each.model, spec.bucket_us, start))
+
+
+def window_of(spec: WindowSpec, sums: Iterable[tuple[int, int]], now_us: int) -> RollingWindow:
+    """The window that these sums make."""
+    window = RollingWindow(spec.span_us, spec.bucket_us)
+    first = window.since_us(now_us) // spec.bucket_us
+    window.restore((bucket, amount) for bucket, amount in sums if bucket >= first)
+    return window
+
+
+def additions(receipts: Iterable[Receipt], meters: Iterable[Known]) -> list[tuple[str, int, int]]:
+    """What receipts add to the meters of their keys: (meter, bucket, micro-dollars)."""
+    by_key: dict[str, list[Known]] = {}
+    for meter in meters:
+        by_key.setdefault(meter.key_id, []).append(meter)
+    if not by_key:
+        return []
+    sums: dict[tuple[str, int], int] = {}
+    for receipt in receipts:
+        for meter in by_key.get(receipt.key_id, ()):
+            if meter.model in ("", receipt.model):
+                place = (meter.id, receipt.at // meter.bucket_us if meter.bucket_us else 0)
+                sums[place] = sums.get(place, 0) + receipt.credits
+    return [(id, bucket, amount) for (id, bucket), amount in sums.items()]

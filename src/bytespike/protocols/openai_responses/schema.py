@@ -1,0 +1,103 @@
+"""The wire's shapes that are decoded often, as typed structs: events of a stream, and the few members that `peek` and
+the passthrough need.
+
+Only the members that are read are named; msgspec skips the others without building them. Requests and whole answers are
+not here: there every member must survive, see `fields`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+#: A member that is left as bytes, to be decoded only if it is needed.
+ABSENT = msgspec.Raw(b"")
+
+
+class Event(Struct, gc=False):
+    """Any event, as far as the frequent ones are read. `delta` is text in all but one of them; that one fails to decode
+    and takes the slow way."""
+
+    type: str
+    delta: str = ""
+    output_index: int = -1
+    content_index: int = 0
+    summary_index: int = 0
+    logprobs: list[Any] | None = None
+
+
+class Delta(Struct, gc=False):
+    """Of a delta, how long it is: what the tap counts."""
+
+    delta: str
+
+
+class TypeOnly(Struct, gc=False):
+    type: str = ""
+
+
+class ToolPeek(Struct, gc=False):
+    type: str | None = None
+
+
+class RequestPeek(Struct, gc=False):
+    """`input` and the others that are left as bytes are only asked whether they are there."""
+
+    model: str
+    stream: bool | None = None
+    max_output_tokens: int | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    tools: list[ToolPeek] | None = None
+    background: bool | None = None
+    conversation: msgspec.Raw = msgspec.Raw(b"null")
+    response_format: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class ActionHead(Struct, gc=False):
+    type: str | None = None
+
+
+class ItemHead(Struct, gc=False):
+    type: str | None = None
+    status: str | None = None
+    action: ActionHead | None = None
+
+
+class Searches(Struct, gc=False):
+    num_requests: int | None = None
+
+
+class ToolUsage(Struct, gc=False):
+    web_search: Searches | None = None
+
+
+class ResponseHead(Struct, gc=False):
+    """What passthrough needs of a response object, whole or in an event."""
+
+    model: str | None = None
+    status: str | None = None
+    error: Any = None
+    usage: dict[str, Any] | None = None
+    tool_usage: ToolUsage | None = None
+    output: list[ItemHead] | None = None
+
+
+class ResponseEvent(Struct, gc=False):
+    """An event about the whole response."""
+
+    response: msgspec.Raw = ABSENT
+
+
+#: These raise what is in `UNREADABLE` on bytes that are not the wire's.
+decode_event = msgspec.json.Decoder(Event).decode
+decode_delta = msgspec.json.Decoder(Delta).decode
+decode_type = msgspec.json.Decoder(TypeOnly).decode
+decode_request_peek = msgspec.json.Decoder(RequestPeek).decode
+decode_head = msgspec.json.Decoder(ResponseHead).decode
+decode_response_event = msgspec.json.Decoder(ResponseEvent).decode
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

@@ -1,0 +1,147 @@
+"""docs/reference/platforms.md, written from the platforms' data and from what the dialects' notes say of quirks.
+
+`python -m bytespike.providers.reference > docs/reference/platforms.md` writes it anew; a test says when that is due.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from importlib import resources
+
+from bytespike.providers.platforms import DIALECTS, PLATFORMS, Platform, Surface
+
+NAMES: Mapping[str, str] = {
+    "anthropic_messages": "Anthropic Messages",
+    "openai_responses": "OpenAI Responses",
+    "openai_chat": "OpenAI Chat Completions",
+    "gemini": "Gemini",
+}
+
+_HEAD = """\
+# Platforms
+
+This page is generated from `src/bytespike/providers/data/platforms.toml` and the dialects' `NOTES.md`. To change it, change those and run
+`python -m bytespike.providers.reference > docs/reference/platforms.md`.
+
+A **platform** is a wire contract with an upstream: where it is, which dialects it speaks, how it takes its credential, in what it differs
+from the dialect's own vendor. A channel names one (`--platform`). It speaks every dialect of its platform that has a base URL here;
+`--base-url DIALECT=URL` sets another one, `--base-url DIALECT=` takes the dialect away, and `--region` picks one of the platform's other
+hosts. Where a channel speaks the dialect of the request, the bytes pass through; otherwise the gateway translates to one that it speaks,
+and [quirks](#quirks) are seen to.
+
+A vendor that is not here and speaks one of the dialects is `openai_compatible` or `anthropic_compatible` with a base URL.
+"""
+
+_AUTH = {
+    "x-api-key": "`x-api-key`",
+    "bearer": "`Authorization: Bearer`",
+    "x-goog-api-key": "`x-goog-api-key`",
+}
+_ROW = re.compile(r"^\| `([a-z][a-z0-9_]*)` \| (.+?) \|", re.MULTILINE)
+_SECTION = re.compile(r"^## Quirks of[^\n]*\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+
+
+class UnexplainedQuirk(LookupError):
+    """No dialect's notes say what a quirk of a platform means."""
+
+
+def render(platforms: Mapping[str, Platform], meanings: Mapping[str, Mapping[str, str]]) -> str:
+    """The whole page, as Markdown. `meanings` by dialect and quirk. Raises `UnexplainedQuirk`."""
+    lines = [_HEAD, "## All of them\n"]
+    lines += _table(
+        ("Platform", "Vendor", *(NAMES[dialect] for dialect in DIALECTS), "Regions"),
+        [_overview(platform) for platform in platforms.values()],
+    )
+    for platform in platforms.values():
+        lines += ["", f"## {platform.name}\n", *_platform(platform)]
+    lines += ["", "## Quirks\n", "What the gateway does for a platform that has one.\n"]
+    for dialect in DIALECTS:
+        rows = _quirks(dialect, platforms, meanings)
+        if rows:
+            lines += [f"### {NAMES[dialect]}\n", *_table(("Quirk", "What is done", "Platforms"), rows), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def read_meanings() -> dict[str, dict[str, str]]:
+    """What each dialect's NOTES.md says that a quirk means, by dialect and quirk."""
+    found: dict[str, dict[str, str]] = {}
+    for dialect in DIALECTS:
+        notes = (resources.files("bytespike.protocols") / dialect / "NOTES.md").read_text("utf-8")
+        section = _SECTION.search(notes)
+        found[dialect] = {} if section is None else dict(_ROW.findall(section.group(1)))
+    return found
+
+
+def meaning(dialect: str, quirk: str, meanings: Mapping[str, Mapping[str, str]]) -> str:
+    """Quirks have one meaning wherever they occur, so the notes of another dialect of the same vendor will do. Raises
+    `UnexplainedQuirk`."""
+    for each in (dialect, *DIALECTS):
+        if quirk in meanings[each]:
+            return meanings[each][quirk]
+    raise UnexplainedQuirk(f"{quirk} of {dialect}")
+
+
+def _overview(platform: Platform) -> tuple[str, ...]:
+    regions = sorted({region for surface in platform.surfaces.values() for region in surface.regions})
+    spoken = tuple(_mark(platform.surfaces.get(dialect)) for dialect in DIALECTS)
+    return (f"[`{platform.name}`](#{platform.name})", platform.vendor, *spoken, ", ".join(regions))
+
+
+def _mark(surface: Surface | None) -> str:
+    if surface is None:
+        return ""
+    return "yes" if surface.base_url else "base URL needed"
+
+
+def _platform(platform: Platform) -> list[str]:
+    rows: list[tuple[str, ...]] = []
+    for dialect in DIALECTS:
+        surface = platform.surfaces.get(dialect)
+        if surface is not None:
+            rows.append(
+                (
+                    NAMES[dialect],
+                    _hosts(surface),
+                    f"`{surface.path}`",
+                    _AUTH[surface.auth],
+                    f"`{surface.count_tokens_path}`" if surface.count_tokens_path else "estimated",
+                    ", ".join(f"`{quirk}`" for quirk in sorted(surface.quirks)),
+                    surface.source,
+                )
+            )
+    return _table(("Dialect", "Base URL", "Path", "Credential", "Counts tokens", "Quirks", "Source"), rows)
+
+
+def _hosts(surface: Surface) -> str:
+    own = f"`{surface.base_url}`" if surface.base_url else "the channel's"
+    return "; ".join([own, *(f"{region}: `{url}`" for region, url in sorted(surface.regions.items()))])
+
+
+def _quirks(
+    dialect: str, platforms: Mapping[str, Platform], meanings: Mapping[str, Mapping[str, str]]
+) -> list[tuple[str, ...]]:
+    having: dict[str, list[str]] = {}
+    for platform in platforms.values():
+        surface = platform.surfaces.get(dialect)
+        for quirk in () if surface is None else surface.quirks:
+            having.setdefault(quirk, []).append(platform.name)
+    return [
+        (f"`{quirk}`", meaning(dialect, quirk, meanings), ", ".join(having[quirk]))
+        for quirk in sorted(having)
+    ]
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return [f"| {' | '.join(cells)} |" for cells in lines]
+
+
+def main() -> None:
+    """Write the page to standard output."""
+    sys.stdout.write(render(PLATFORMS, read_meanings()))
+
+
+if __name__ == "__main__":
+    main()

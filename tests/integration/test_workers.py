@@ -1,0 +1,141 @@
+"""Several workers, many clients, one cap: they share it to within one request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from bytespike.providers.simulator.server import Simulator
+from bytespike.store.engine import create_engine, reading
+from tests.support import postgres
+from tests.support.gateway import GPT, RunningGateway
+from tests.support.served import Served, chat, crowd, crowd_for, doctor
+
+pytestmark = pytest.mark.slow
+
+WORKERS = 4
+CLIENTS = 120
+USD = 1_000_000
+#: About three cents each, held and spent.
+BODY = chat(GPT, 1000, "tokens=1000 delay=0.02")
+
+
+class Spend:
+    """What the database says in the end."""
+
+    def __init__(self, url: str) -> None:
+        found = asyncio.run(self._read(url))
+        self.rows, accounts, self.leases, self.borrowers, self.spans = found
+        self.balances = dict(accounts)
+
+    async def _read(self, url: str) -> list[list[tuple[Any, ...]]]:
+        engine = create_engine(url)
+        try:
+            async with reading(engine) as connection:
+                return [
+                    [tuple(row) for row in await connection.execute(text(query))]
+                    for query in (
+                        "SELECT request_id, key_id, credits, held FROM usage",
+                        "SELECT id, balance FROM accounts",
+                        "SELECT cap, borrower FROM leases WHERE until IS NULL",
+                        "SELECT id FROM borrowers",
+                        "SELECT at - latency_ms * 1000, at FROM attempts",
+                    )
+                ]
+        finally:
+            await engine.dispose()
+
+    def of(self, key_ids: set[str] | None = None) -> int:
+        return sum(credits for _, key, credits, _ in self.rows if key_ids is None or key in key_ids)
+
+    @property
+    def largest_hold(self) -> int:
+        return max(held for *_, held in self.rows)
+
+    @property
+    def most_at_once(self) -> int:
+        """How many requests were with the upstream at the same time."""
+        edges = sorted([(start, 1) for start, _ in self.spans] + [(end, -1) for _, end in self.spans])
+        most = now = 0
+        for _, change in edges:
+            now += change
+            most = max(most, now)
+        return most
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'bytespike.db'}"
+    elif not postgres.installed():
+        pytest.skip("PostgreSQL is not installed")
+    else:
+        with postgres.postgres() as url:
+            yield url
+
+
+def spend_with(tmp_path: Path, database: str, keys: list[str], statuses: set[int]) -> Spend:
+    """Let everybody spend until everybody was refused a few times, then stop."""
+    served = Served(tmp_path, WORKERS, database)
+    try:
+        answers = asyncio.run(crowd(served.port, keys, BODY, CLIENTS, until_refused=3))
+    finally:
+        code = served.stop()
+    assert code == 0, served.log()[-2000:]
+    assert {answer.status for answer in answers} == {200} | statuses, served.log()[-2000:]
+    doctor(tmp_path, database)
+    spend = Spend(database)
+    whole = [answer for answer in answers if answer.status == 200]
+    assert len(whole) == len(spend.rows)
+    assert {answer.headers["request-id"] for answer in whole} == {row[0] for row in spend.rows}
+    assert spend.leases == []
+    assert spend.borrowers == []
+    return spend
+
+
+def exactly(cap: int, spend: Spend, spent: int) -> None:
+    """The cap is not passed, and what is left of it is less than one request."""
+    assert spent <= cap
+    assert cap - spent < spend.largest_hold, (cap, spent, spend.largest_hold)
+
+
+@pytest.mark.parametrize("cap", ["quota", "limit_5h"])
+def test_one_key_with_a_cap_of_a_dollar(tmp_path: Path, database: str, cap: str) -> None:
+    with Simulator() as sim:
+        with RunningGateway(tmp_path, simulator=sim, database_url=database) as gateway:
+            key = gateway.new_key(**{cap: 1 * USD})
+        spend = spend_with(tmp_path, database, [key], {402 if cap == "quota" else 429})
+        exactly(1 * USD, spend, spend.of())
+
+
+def test_a_wallet_that_fifty_keys_draw_on(tmp_path: Path, database: str) -> None:
+    with Simulator() as sim:
+        with RunningGateway(tmp_path, simulator=sim, database_url=database) as gateway:
+            user = gateway.new_user(2 * USD, concurrency=1000)
+            keys = [gateway.new_key(user) for _ in range(50)]
+        spend = spend_with(tmp_path, database, keys, {402})
+        exactly(2 * USD, spend, spend.of())
+        assert spend.balances[f"wallet:user:{user}"] == 2 * USD - spend.of()
+
+
+def test_five_requests_in_flight_and_no_more(tmp_path: Path, database: str) -> None:
+    with Simulator() as sim:
+        with RunningGateway(tmp_path, simulator=sim, database_url=database) as gateway:
+            user = gateway.new_user(100 * USD, concurrency=5)
+            key = gateway.new_key(user)
+        served = Served(tmp_path, WORKERS, database)
+        try:
+            answers = asyncio.run(crowd_for(served.port, key, chat(GPT, 10, "tokens=5 delay=0.15"), 60, 4.0))
+        finally:
+            assert served.stop() == 0
+        statuses = [answer.status for answer in answers]
+        assert set(statuses) == {200, 429}
+        assert Spend(database).most_at_once == 5
+        # Slots that lie idle with one worker are given to another: nearly all of the time all five are in use.
+        assert statuses.count(200) > 0.6 * 5 * 4.0 / 0.16
+        doctor(tmp_path, database)

@@ -1,0 +1,427 @@
+"""Random lives of several ledgers on one database, beside a model that is nothing but lists and sums.
+
+Processes come, stop, die and are succeeded; they hold, post, void, extend and let expire; operators top up and change
+limits; the clock moves both ways; the database fails now and then. Whoever asks, and wherever the money lies idle, a
+request must be let in if limit - posted - held over all processes covers it, and refused if not. While a dead process's
+spool lies about, requests may be refused that would fit: what it had borrowed counts as spent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from msgspec import structs
+
+from bytespike.accounts.records import KeyRecord, ModelCap
+from bytespike.errors import ConcurrencyLimited, GatewayError, InsufficientBalance, QuotaExceeded, RateLimited
+from bytespike.ledger.account import KeyAccount, limits_of
+from bytespike.ledger.entries import user_wallet
+from bytespike.ledger.ledger import Hold, HoldResolved, Ledger
+from bytespike.ledger.windows import WINDOWS
+from tests.support import postgres
+from tests.support.ledger_house import House, attempt_for, key_record, receipt_for
+from tests.support.shared_ledgers import (
+    books_are_right,
+    borrowers,
+    kill,
+    leases,
+    nothing_lent_beyond_what_is_written,
+)
+
+pytestmark = pytest.mark.slow
+
+HOLD_AGE_S = 900
+NAMES = ("a", "b", "c")
+KEYS = ("key_1", "key_2")
+MODELS = ("gpt-5-5", "sora2")
+WALLET = user_wallet("u1")
+
+amounts = st.integers(min_value=0, max_value=300)
+caps = st.sampled_from([0, 0, 100, 400, 1000])
+requests = st.tuples(st.integers(0, 2), st.sampled_from(KEYS), st.sampled_from(MODELS), amounts)
+seconds = st.sampled_from([1, 30, 61, 300, 1799, 1801, 5 * 3600, 5 * 3600 + 61, 24 * 3600])
+
+
+@dataclass
+class Model:
+    """What should be. `posted`: (key, model, at, credits). `holds`: request: (process, hold, key, model, amount)."""
+
+    balance: int = 0
+    records: dict[str, KeyRecord] = field(default_factory=dict)
+    posted: list[tuple[str, str, int, int]] = field(default_factory=list)
+    holds: dict[str, tuple[str, Hold, str, str, int]] = field(default_factory=dict)
+    starts: list[int] = field(default_factory=list)  # monotonic microseconds
+
+    def held(self, key: str | None = None, model: str = "") -> int:
+        return sum(
+            amount for _, _, of, on, amount in self.holds.values() if key in (None, of) and model in ("", on)
+        )
+
+    def spent(self, key: str, model: str = "") -> int:
+        return sum(credits for of, on, _, credits in self.posted if of == key and model in ("", on))
+
+    def in_window(self, key: str, model: str, span_us: int, bucket_us: int, now_us: int) -> int:
+        return sum(
+            credits
+            for of, on, at, credits in self.posted
+            if of == key and model in ("", on) and now_us < (at // bucket_us + 1) * bucket_us + span_us
+        )
+
+    def refusal(
+        self, key: str, model: str, amount: int, now_us: int, mono_us: int
+    ) -> type[GatewayError] | None:
+        record = self.records[key]
+        if amount:
+            if amount > self.balance - self.held():
+                return InsufficientBalance
+            for on in ("", model):
+                limits = limits_of(record, on)
+                quota = limits.get("lifetime", 0)
+                if quota and amount > quota - self.spent(key, on) - self.held(key, on):
+                    return QuotaExceeded
+                for spec in WINDOWS:
+                    limit = limits.get(spec.name, 0)
+                    inside = self.in_window(key, on, spec.span_us, spec.bucket_us, now_us)
+                    if limit and amount > limit - inside - self.held(key, on):
+                        return RateLimited
+        if len(self.holds) >= record.concurrency:
+            return ConcurrencyLimited
+        second = 1_000_000
+        recent = [at for at in self.starts if mono_us < (at // second + 1) * second + 60 * second]
+        return RateLimited if record.rpm is not None and len(recent) >= record.rpm else None
+
+
+class SharedMachine(RuleBasedStateMachine):
+    url: ClassVar[str | None] = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="ledger-shared-"))
+        self.runner = asyncio.Runner()
+        self.built = House(self.folder, self.url)
+        self.model = Model()
+        self.numbers = 0
+        self.alive: dict[str, Ledger] = {}
+        self.dead: set[str] = set()
+        # What a process that is gone had started counts for a minute by everybody's clock: about a minute, if it is set.
+        self.blurred_until_us = 0
+
+    def blur(self) -> None:
+        self.blurred_until_us = self.built.clock.monotonic_ns() // 1000 + 70_000_000
+
+    def run(self, awaitable: object) -> object:
+        return self.runner.run(awaitable)
+
+    @initialize(quota=caps, limit_5h=caps, on_model=caps, funds=st.sampled_from([300, 1500, 5000]))
+    def build(self, quota: int, limit_5h: int, on_model: int, funds: int) -> None:
+        async def go() -> None:
+            await self.built.build()
+            for id in KEYS:
+                capped = (ModelCap(MODELS[0], "5h", on_model),) if on_model else ()
+                self.model.records[id] = await self.built.add_key(
+                    key_record(id, quota=quota, limit_5h=limit_5h, caps=capped, concurrency=4)
+                )
+            if funds:
+                await self.built.fund(funds)
+                self.model.balance += funds
+
+        self.run(go())
+        self.start("a")
+        self.start("b")
+
+    def start(self, name: str) -> None:
+        async def go() -> None:
+            ledger = self.built.process(
+                name, hold_age_s_max=HOLD_AGE_S, sync_interval_ms=3_600_000, lease_term_s=10**9
+            )
+            await ledger.start()
+            self.alive[name] = ledger
+
+        self.run(go())
+        self.dead.discard(name)
+        self.blur()
+
+    async def account(self, ledger: Ledger, key: str) -> KeyAccount:
+        record = self.model.records[key]
+        return ledger.account(record) or await ledger.open(record)
+
+    def some(self, data: st.DataObject) -> Ledger:
+        return self.alive[data.draw(st.sampled_from(sorted(self.alive)))]
+
+    # --- requests ----------------------------------------------------------------------------------------------
+
+    @rule(wanted=st.lists(requests, min_size=1, max_size=8))
+    def hold_some(self, wanted: list[tuple[int, str, str, int]]) -> None:
+        """Rules are drawn evenly, and it is these that matter: so there are several at a time."""
+        for number, key, model, amount in wanted:
+            self.hold(sorted(self.alive)[number % len(self.alive)], key, model, amount)
+
+    @precondition(lambda self: self.model.holds)
+    @rule(shares=st.lists(st.sampled_from([None, 0, 1, 2, 3, 4]), min_size=1, max_size=6))
+    def resolve_some(self, shares: list[int | None]) -> None:
+        """The oldest first; None voids."""
+        for share, request in zip(shares, sorted(self.model.holds), strict=False):
+            if share is None:
+                name, hold, *_ = self.model.holds.pop(request)
+                self.alive[name].void(hold)
+            else:
+                self.post(request, share)
+
+    def hold(self, name: str, key: str, model: str, amount: int) -> None:
+        ledger = self.alive[name]
+        self.numbers += 1
+        request = f"r{self.numbers:04d}"
+        # Refusals are remembered for a moment.
+        self.built.clock.forward(1)
+        now_us, mono_us = self.built.clock.now_us(), self.built.clock.monotonic_ns() // 1000
+        expected = {self.model.refusal(key, model, amount, now_us, mono_us)}
+        record = self.model.records[key]
+        if mono_us < self.blurred_until_us:
+            self.model.records[key] = structs.replace(record, rpm=None)
+            expected.add(self.model.refusal(key, model, amount, now_us, mono_us))
+            self.model.records[key] = record
+
+        async def go() -> Hold:
+            return await ledger.acquire(await self.account(ledger, key), request, amount, model)
+
+        try:
+            hold = self.run(go())
+        except GatewayError as error:
+            assert self.dead or type(error) in expected, (error, expected)
+        else:
+            assert None in expected, "let in, though it does not fit"
+            self.model.holds[request] = (name, hold, key, model, amount)
+            if record.rpm is not None:
+                self.model.starts.append(mono_us)
+
+    @precondition(lambda self: self.model.holds)
+    @rule(data=st.data(), credits=amounts)
+    def extend(self, data: st.DataObject, credits: int) -> None:
+        request = data.draw(st.sampled_from(sorted(self.model.holds)))
+        name, hold, key, model, amount = self.model.holds[request]
+        self.built.clock.forward(1)
+        # What an extension needs is money alone.
+        record = self.model.records[key]
+        self.model.records[key] = structs.replace(record, concurrency=10_000, rpm=None)
+        fits = not self.model.refusal(key, model, credits, self.built.clock.now_us(), 0)
+        self.model.records[key] = record
+        ledger = self.alive[name]
+
+        async def go() -> bool:
+            await self.account(ledger, key)
+            return await ledger.extend_borrowing(hold, credits)
+
+        extended = self.run(go())
+        if extended:
+            assert fits or not credits
+            self.model.holds[request] = (name, hold, key, model, amount + credits)
+        else:
+            assert not fits or self.dead
+        assert hold.amount == self.model.holds[request][4]
+
+    def post(self, request: str, share: int) -> None:
+        name, hold, key, model, amount = self.model.holds.pop(request)
+        at, credits = self.built.clock.now_us(), amount * share // 4
+        ledger = self.alive[name]
+        ledger.post(hold, receipt_for(hold, at, credits, model=model), (attempt_for(hold, at),))
+        self.model.posted.append((key, model, at, credits))
+        self.model.balance -= credits
+        with pytest.raises(HoldResolved):
+            ledger.void(hold)
+
+    @rule()
+    def expire(self) -> None:
+        self.built.clock.forward(HOLD_AGE_S)
+        for _, hold, *_ in self.model.holds.values():
+            hold.lives = False  # as a sweep in between would have seen to
+        for name, ledger in self.alive.items():
+            mine = [request for request, (of, *_) in self.model.holds.items() if of == name]
+            assert ledger.expire() == len(mine)
+        self.model.holds.clear()
+
+    # --- operators ---------------------------------------------------------------------------------------------
+
+    @rule(amount=st.integers(min_value=1, max_value=1500))
+    def topup(self, amount: int) -> None:
+        async def go() -> None:
+            await self.built.fund(amount)
+            for ledger in self.alive.values():
+                await ledger.reload("wallet", WALLET)
+
+        self.run(go())
+        self.model.balance += amount
+
+    @rule(
+        key=st.sampled_from(KEYS),
+        quota=caps,
+        five=caps,
+        week=caps,
+        on_first=caps,
+        on_second=caps,
+        concurrency=st.integers(0, 5),
+        rpm=st.sampled_from([None, None, 2, 5]),
+    )
+    def change_limits(
+        self,
+        key: str,
+        quota: int,
+        five: int,
+        week: int,
+        on_first: int,
+        on_second: int,
+        concurrency: int,
+        rpm: int | None,
+    ) -> None:
+        on_model = (ModelCap(MODELS[0], "5h", on_first), ModelCap(MODELS[1], "lifetime", on_second))
+        self.model.records[key] = structs.replace(
+            self.model.records[key],
+            quota=quota,
+            limit_5h=five,
+            limit_7d=week,
+            caps=tuple(cap for cap in on_model if cap.amount),
+        )
+        for id in KEYS:  # these are the user's
+            self.model.records[id] = structs.replace(self.model.records[id], concurrency=concurrency, rpm=rpm)
+
+        async def hear() -> None:
+            for ledger in self.alive.values():
+                for id in KEYS:
+                    await self.account(ledger, id)
+
+        self.run(hear())
+
+    # --- time, the database, and death ---------------------------------------------------------------------------
+
+    @rule(by=seconds, back=st.booleans())
+    def the_clock_is_set(self, by: int, back: bool) -> None:
+        self.built.clock.jump(-by if back else by)
+        self.blur()
+
+    @rule(data=st.data())
+    def drain(self, data: st.DataObject) -> None:
+        self.run(self.some(data).flush())
+
+    @rule(data=st.data())
+    def idle_leases_are_given_back(self, data: st.DataObject) -> None:
+        sharing = self.some(data)._sharing
+        if not sharing.alone:
+            self.run(sharing.give_back_idle())
+            self.run(sharing.give_back_idle())
+
+    @precondition(lambda self: len(self.alive) < len(NAMES))
+    @rule()
+    def one_comes(self) -> None:
+        self.start(next(name for name in NAMES if name not in self.alive))
+
+    @precondition(lambda self: len(self.alive) > 1)
+    @rule(data=st.data())
+    def one_dies(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.alive)))
+        self.run(kill(self.alive.pop(name)))
+        self.dead.add(name)
+        self.gone(name)
+
+    @precondition(lambda self: len(self.alive) > 1)
+    @rule(data=st.data())
+    def one_stops(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.alive)))
+        self.run(self.alive.pop(name).stop())
+        self.gone(name)
+
+    def gone(self, name: str) -> None:
+        self.blur()
+        for request in [request for request, (of, *_) in self.model.holds.items() if of == name]:
+            del self.model.holds[request]
+
+    @precondition(lambda self: self.dead)
+    @rule(data=st.data())
+    def the_dead_are_looked_after(self, data: st.DataObject) -> None:
+        self.blur()
+        self.run(self.some(data)._sharing.adopt_dead())
+        self.dead.clear()
+
+    # --- what must be true -------------------------------------------------------------------------------------
+
+    @rule()
+    def look_at_everything(self) -> None:
+        async def go() -> None:
+            await nothing_lent_beyond_what_is_written(
+                [each for each in self.alive.values() if not each._sharing.alone], self.built.engine
+            )
+            lent: dict[str, int] = {}
+            for (cap, _), amount in (await leases(self.built.engine)).items():
+                lent[cap] = lent.get(cap, 0) + amount
+            assert lent.get(WALLET, 0) <= await self.built.balance()
+            for ledger in self.alive.values():
+                stats = ledger.stats()
+                mine = [
+                    hold
+                    for hold in self.model.holds.values()
+                    if hold[1].account in ledger._book.accounts.values()
+                ]
+                assert stats.open_holds == len(mine)
+
+        self.run(go())
+        assert self.model.balance - self.model.held() >= 0
+
+    def teardown(self) -> None:
+        try:
+            if self.model.records:
+                for name in sorted(self.dead):
+                    self.start(name)
+                for name in sorted(self.alive):
+                    self.run(self.alive[name].stop())
+                assert self.run(self.built.balance()) == self.model.balance
+                for key in KEYS:
+                    assert self.run(self.built.spent(key)) == self.model.spent(key)
+                assert len(self.run(self.built.usage_ids())) == len(self.model.posted)
+                self.run(books_are_right(self.built.engine))
+                # Nothing is lent, and nobody borrows.
+                left = self.run(leases(self.built.engine))
+                assert all(cap.startswith("starts:") for cap, _ in left), left
+                assert self.run(borrowers(self.built.engine)) == []
+        finally:
+            self.run(self.built.engine.dispose())
+            self.runner.close()
+            shutil.rmtree(self.folder)
+
+
+SharedMachine.TestCase.settings = settings(
+    max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestSharedLedgers = SharedMachine.TestCase
+
+
+@pytest.mark.skipif(not postgres.installed(), reason="PostgreSQL is not installed")
+def test_the_same_on_postgresql() -> None:
+    with postgres.postgres() as url:
+
+        class OnPostgres(SharedMachine):
+            pass
+
+        OnPostgres.url = url
+        run_state_machine_as_test(
+            OnPostgres,
+            settings=settings(
+                max_examples=10,
+                stateful_step_count=25,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+                phases=(Phase.generate,),
+            ),
+        )

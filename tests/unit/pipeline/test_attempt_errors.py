@@ -1,0 +1,56 @@
+"""Whose fault a failed attempt is, and in whose words the client hears of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from bytespike import errors
+from bytespike.core.dialect import Target, UpstreamFailure, reported
+from bytespike.pipeline.attempt import Prepared, about_of, failed_answer, in_callers_words
+from bytespike.protocols.openai_chat import DIALECT
+
+
+def prepared(upstream: str, requested: str) -> Prepared:
+    return Prepared(DIALECT, Target(upstream), b"/", b"{}", b"", (), same=True, requested=requested)
+
+
+@pytest.mark.parametrize(
+    ("error", "about"),
+    [
+        (errors.ContentPolicyViolation("x"), "request"),
+        (errors.ContextTooLong("x"), "request"),
+        (errors.RateLimited("x"), "channel"),
+        (errors.UpstreamError("x"), "upstream"),
+        (reported(UpstreamFailure(errors.NoAvailableChannel("x"), "channel")), "channel"),
+        (reported(UpstreamFailure(errors.NotFound("x"), "request")), "request"),
+    ],
+)
+def test_whose_fault_an_error_inside_of_a_success_is(error: errors.GatewayError, about: str) -> None:
+    assert about_of(error) == about
+
+
+def test_an_answer_that_was_an_error_has_the_status_that_it_amounts_to() -> None:
+    refused = reported(UpstreamFailure(errors.NoAvailableChannel("x"), "channel", None, 401))
+    failed = failed_answer(refused, prepared("a", "b"), 200)
+    assert (failed.about, failed.status) == ("channel", 401)
+    broken = failed_answer(errors.UpstreamError("x"), prepared("a", "b"), 200)
+    assert (broken.about, broken.status) == ("upstream", 200)
+
+
+@pytest.mark.parametrize(
+    ("upstream", "said", "told"),
+    [
+        ("acme/secret-7b", "acme/secret-7b takes no images", "gpt takes no images"),
+        ("secret", "The model `secret` is limited; secret.", "The model `gpt` is limited; gpt."),
+        (
+            "o3",
+            "foo3 and o3-mini and o3.5 stand, o3 does not",
+            "foo3 and o3-mini and o3.5 stand, gpt does not",
+        ),
+        ("a.b", "axb a.b", "axb gpt"),
+        ("gpt", "gpt", "gpt"),
+    ],
+)
+def test_the_upstreams_name_for_a_model_is_not_told(upstream: str, said: str, told: str) -> None:
+    error = in_callers_words(errors.InvalidRequest(said, param="p"), prepared(upstream, "gpt"))
+    assert (error.message, error.param) == (told, "p")
