@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8080
 DATA_DIR ?= data
+# A file's tests run in one process; the hash seed gives every process the same order of tests.
+PYTEST = PYTHONHASHSEED=0 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 
@@ -43,7 +45,7 @@ postgres:
 .PHONY: test
 test: $(VENV)/.dev postgres ## Every test, but for real clients that take long
 	$(BIN)/python -m tests.clients.packages --quick
-	$(BIN)/python -m pytest -m "not (clients and slow)"
+	$(PYTEST) -m "not (clients and slow)"
 
 .PHONY: test-clients
 test-clients: $(VENV)/.dev ## Every real client: installs them, and node where it is missing (10 minutes)
@@ -56,7 +58,7 @@ check: $(VENV)/.dev ## Format, lint, types, import layers, fast tests
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -m "not slow and not traffic and not clients"
+	$(PYTEST) -q -m "not slow and not traffic and not clients"
 
 .PHONY: format
 format: $(VENV)/.dev ## Format the code

@@ -15,43 +15,20 @@ from hypothesis import strategies as st
 
 from bytespike.core import events as e
 from bytespike.core.content import ReasoningPart, ToolCallPart
-from bytespike.core.dialect import Reply
 from bytespike.core.fold import Fold, fold
 from bytespike.core.response import ChatResponse
 from bytespike.errors import UpstreamError
 from bytespike.protocols.registry import DIALECTS
-from bytespike.testing import anthropic_stream, chat_stream, gemini_stream, responses_stream
 from tests.support.essence import essence
 from tests.support.hub_answers import answers, streamed
+from tests.support.hub_ends import CLIENT, PAIR_IDS, PAIRS, UPSTREAM, read_stream, validate_stream
 
 pytestmark = pytest.mark.slow
 
-PAIRS = [(upstream, client) for upstream in DIALECTS for client in DIALECTS]
-UPSTREAM = Reply("the-upstreams-name", "01UPSTREAMUPSTREAMUPSTREAM", 1_700_000_000)
-CLIENT = Reply("the-clients-name", "01CLIENTCLIENTCLIENTCLIENT", 1_700_000_001)
-each_pair = pytest.mark.parametrize(("upstream", "client"), PAIRS, ids=[" > ".join(pair) for pair in PAIRS])
+each_pair = pytest.mark.parametrize(("upstream", "client"), PAIRS, ids=PAIR_IDS)
 often = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
-
-
-def validate(dialect: str, stream: bytes) -> None:
-    match dialect:
-        case "anthropic_messages":
-            anthropic_stream.validate_stream(stream)
-        case "openai_chat":
-            chat_stream.validate_stream(stream)
-        case "openai_responses":
-            # A proof of OpenAI's is held against the id that it came with.
-            responses_stream.validate_stream(stream, native_ids=True)
-        case _:
-            gemini_stream.validate_stream(stream)
-
-
-def read(dialect: str, stream: bytes, size: int = 0) -> list[e.Event]:
-    reader = DIALECTS[dialect].stream_reader()
-    pieces = [stream[at : at + size] for at in range(0, len(stream), size)] if size else [stream]
-    return [event for piece in pieces for event in reader.feed(piece)] + reader.end()
 
 
 def _alike(response: ChatResponse, through: set[str]) -> dict[str, Any]:
@@ -96,12 +73,12 @@ def test_a_stream_is_told_by_every_pair(
 ) -> None:
     events, answer = stream
     body = DIALECTS[upstream].stream_writer(UPSTREAM).write(events)
-    validate(upstream, body)
+    validate_stream(upstream, body)
     writer = DIALECTS[client].stream_writer(CLIENT)
-    told = b"".join([writer.write([event]) for event in read(upstream, body, size)])
-    validate(client, told)
+    told = b"".join([writer.write([event]) for event in read_stream(upstream, body, size)])
+    validate_stream(client, told)
     through = {upstream, client}
-    assert _alike(fold(read(client, told)), through) == _alike(answer, through)
+    assert _alike(fold(read_stream(client, told)), through) == _alike(answer, through)
 
 
 @each_pair
@@ -111,19 +88,19 @@ def test_a_stream_that_breaks_anywhere_ends_in_the_clients_error(
     upstream: str, client: str, stream: tuple[list[e.Event], ChatResponse], data: st.DataObject
 ) -> None:
     body = DIALECTS[upstream].stream_writer(UPSTREAM).write(stream[0])
-    events = read(upstream, body[: data.draw(st.integers(0, len(body) - 1))])
+    events = read_stream(upstream, body[: data.draw(st.integers(0, len(body) - 1))])
     writer = DIALECTS[client].stream_writer(CLIENT)
     if isinstance(events[-1], e.Done):
         # What was cut off says nothing any more.
-        validate(client, writer.write(events))
+        validate_stream(client, writer.write(events))
         return
     assert isinstance(events[-1], e.Failed)
     if data.draw(st.booleans()):
         told = writer.write(events)
     else:
         told = writer.write(events[:-1]) + writer.fail(UpstreamError("the upstream's connection broke"))
-    validate(client, told)
-    assert isinstance(read(client, told)[-1], e.Failed)
+    validate_stream(client, told)
+    assert isinstance(read_stream(client, told)[-1], e.Failed)
     folded = Fold()
     for event in events:
         folded.add(event)

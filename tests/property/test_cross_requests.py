@@ -13,28 +13,20 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from bytespike.catalog.models import CAPABILITIES
 from bytespike.core.content import Part, ReasoningPart, ToolCallPart
-from bytespike.core.dialect import Reply, Target
 from bytespike.core.request import ChatRequest
 from bytespike.core.response import ChatResponse
 from bytespike.protocols.registry import DIALECTS
-from tests.golden.matrix.next_turn import Then, next_request
 from tests.support.fidelity import HELLO
 from tests.support.hub_answers import answers
+from tests.support.hub_ends import CLIENT, PAIR_IDS, PAIRS, able_target
 from tests.support.hub_requests import kept, requests
+from tests.support.next_turn import Then, next_request
 
 pytestmark = pytest.mark.slow
 
-PAIRS = [(client, upstream) for client in DIALECTS for upstream in DIALECTS]
-each_pair = pytest.mark.parametrize(("client", "upstream"), PAIRS, ids=[" > ".join(pair) for pair in PAIRS])
+each_pair = pytest.mark.parametrize(("client", "upstream"), PAIRS, ids=PAIR_IDS)
 often = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-REPLY = Reply("m", "01CLIENTCLIENTCLIENTCLIENT", 1_700_000_001)
-
-
-def target(dialect: str) -> Target:
-    """A model that can do all that its dialect can say."""
-    return Target("m", "", frozenset(CAPABILITIES), 64_000)
 
 
 def expected(request: ChatRequest, through: set[str]) -> dict[str, Any]:
@@ -52,9 +44,9 @@ def expected(request: ChatRequest, through: set[str]) -> dict[str, Any]:
 @often
 @given(requests())
 def test_a_request_reaches_every_upstream(client: str, upstream: str, request: ChatRequest) -> None:
-    asked = DIALECTS[client].write_request(request, target(client)).body
+    asked = DIALECTS[client].write_request(request, able_target(client)).body
     came = DIALECTS[client].read_request(asked)
-    sent = DIALECTS[upstream].write_request(came, target(upstream)).body
+    sent = DIALECTS[upstream].write_request(came, able_target(upstream)).body
     through = {client, upstream}
     got = kept(DIALECTS[upstream].read_request(sent))
     if "openai_responses" in through:
@@ -69,12 +61,12 @@ def test_a_proof_comes_home_through_any_client_and_goes_to_nobody_else(
     client: str, answer: ChatResponse
 ) -> None:
     """The client gives back what it was told; whoever answers next gets its own proofs, all of them, and no other's."""
-    told = json.loads(DIALECTS[client].write_response(answer, REPLY).body)
+    told = json.loads(DIALECTS[client].write_response(answer, CLIENT).body)
     body = next_request(client, HELLO[client], told, Then("done", "And?"))
     request = DIALECTS[client].read_request(json.dumps(body).encode())
     issued = _proofs(answer.candidates[0].parts)
     for upstream in ("anthropic_messages", "openai_responses", "gemini"):
-        sent = DIALECTS[upstream].write_request(request, target(upstream)).body
+        sent = DIALECTS[upstream].write_request(request, able_target(upstream)).body
         came = DIALECTS[upstream].read_request(sent)
         given_back = _proofs([part for turn in came.turns for part in turn.parts])
         assert given_back == sorted(proof for proof in issued if proof[0] == upstream)

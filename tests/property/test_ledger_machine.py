@@ -184,13 +184,22 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger.void(hold, (failed,) if attempts else ())
         self.resolves_no_more(hold)
 
-    @rule()
-    def expire(self) -> None:
+    @rule(late=st.booleans(), credits=amounts)
+    def expire(self, late: bool, credits: int) -> None:
+        """`late`: the requests come back after all, and what they delivered is billed though nothing is held for it."""
         self.built.clock.forward(HOLD_AGE_S)
-        gone = [hold for hold, _, _ in self.model.holds.values()]
+        gone = [(hold, key) for hold, key, _ in self.model.holds.values()]
         assert self.ledger.expire() == len(gone)
         self.model.holds.clear()
-        for hold in gone:
+        for hold, key in gone:
+            if late:
+                at = self.built.clock.now_us()
+                self.ledger.post(hold, receipt_for(hold, at, credits), ())
+                self.model.posted.append((key, at, credits))
+                self.model.balance -= credits
+                self.model.over += credits
+            else:
+                self.ledger.void(hold)
             self.resolves_no_more(hold)
 
     def resolves_no_more(self, hold: Hold) -> None:

@@ -199,7 +199,11 @@ def media() -> Iterator[tuple[str, Asked]]:
     yield (
         "document_title",
         Asked(
-            some(c.DocumentPart, lambda part: "Report" in (part.title, part.filename)),
+            some(
+                c.DocumentPart,
+                # OpenAI knows the kind of a file by its name's ending, so a title gets one there.
+                lambda part: "Report" in (part.title, (part.filename or "").removesuffix(".pdf")),
+            ),
             {
                 M: user(
                     {

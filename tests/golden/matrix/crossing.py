@@ -3,7 +3,7 @@
 request     as the client sends it
 passed      same dialect only: how the body that passes through differs from it
 sent        as the target's dialect writes it, its notices, its headers; or why it is refused
-answer      what the upstream answers, in its own wire (`wire_<dialect>`)
+answer      what the upstream answers, in its own wire (`tests/support/vendor_wires`)
 received    what the client gets of it, and its notices
 next        the client's next request, which gives the answer back, as it is sent
 streamed    the frames that the client gets where it asked for a stream; the upstream's own are made of `answer`, each
@@ -29,29 +29,23 @@ from bytespike.core.request import ChatRequest
 from bytespike.core.response import ChatResponse
 from bytespike.errors import GatewayError, InvalidRequest
 from bytespike.protocols.registry import DIALECTS
-from tests.golden.matrix import (
-    wire_anthropic_messages,
-    wire_gemini,
-    wire_openai_chat,
-    wire_openai_responses,
-)
 from tests.golden.matrix.layout import after, frames_of, shown
-from tests.golden.matrix.next_turn import Then, next_request
-from tests.golden.matrix.told import Answer
+from tests.support.next_turn import Then, next_request
+from tests.support.vendor_wires import anthropic_messages, gemini, openai_chat, openai_responses
+from tests.support.vendor_wires.told import Answer
 
 HERE = Path(__file__).parent
 CASES = HERE / "cases"
 EXPECTED = HERE / "expected"
 TARGETS = ("anthropic_messages", "openai_chat", "openai_responses", "gemini")
 WIRES: dict[str, Any] = {
-    "anthropic_messages": wire_anthropic_messages,
-    "openai_chat": wire_openai_chat,
-    "openai_responses": wire_openai_responses,
-    "gemini": wire_gemini,
+    "anthropic_messages": anthropic_messages,
+    "openai_chat": openai_chat,
+    "openai_responses": openai_responses,
+    "gemini": gemini,
 }
 #: Models that can do all that their dialect can say.
 QUIRKS = {"anthropic_messages": frozenset({"system_turns", "effort_xhigh", "adaptive_thinking"})}
-#: The client's address, when it asks.
 REQUEST_ID = "01JABCDEFGHJKMNPQRSTVWXYZ0"
 
 

@@ -30,9 +30,9 @@ from tests.golden.matrix.crossing import (
     upstream_frames,
 )
 from tests.golden.matrix.layout import pretty
-from tests.golden.matrix.next_turn import next_request
-from tests.golden.matrix.told import Answer
 from tests.support import cross_anthropic_messages, cross_gemini, cross_openai_chat, cross_openai_responses
+from tests.support.next_turn import next_request
+from tests.support.vendor_wires.told import Answer
 
 REQUEST_TYPES: dict[str, list[pydantic.TypeAdapter[Any]]] = {
     "anthropic_messages": cross_anthropic_messages.ADAPTERS,

@@ -17,8 +17,8 @@ from bytespike.errors import InvalidRequest, UpstreamError
 from bytespike.protocols.registry import DIALECTS
 from bytespike.testing import anthropic_stream, chat_stream, gemini_stream, responses_stream
 from tests.golden.matrix.crossing import TARGETS, Case, cases, renamed, sent, streamed, upstream_frames
-from tests.golden.matrix.told import Answer
 from tests.support.essence import essence
+from tests.support.vendor_wires.told import Answer
 
 #: Where it ends, the error of each dialect.
 ERRORS = {

@@ -11,7 +11,7 @@ from typing import Final
 
 from bytespike.core.dialect import Target, Written
 from bytespike.core.json_types import JSON, JSONObject
-from bytespike.core.mentions import mentioned_in_turns
+from bytespike.core.mentions import mentioned, mentioned_in_turns
 from bytespike.core.renaming import renamed_tools
 from bytespike.core.request import ChatRequest, OutputFormat, ReasoningConfig
 from bytespike.errors import InvalidRequest, UnsupportedFeature
@@ -200,9 +200,10 @@ def _text(body: JSONObject, request: ChatRequest, target: Target, losses: Losses
 
 def _speak_of_json(body: JSONObject, request: ChatRequest) -> None:
     """The instructions do not count as a message of the input."""
-    if mentioned_in_turns("json", request.turns):
-        return
     said = body["input"]
+    opening = request.system if isinstance(said, list) and "instructions" not in body else ()
+    if mentioned_in_turns("json", request.turns) or mentioned("json", opening):
+        return
     items: list[JSON] = said if isinstance(said, list) else [{"role": "user", "content": said}]
     body["input"] = [{"role": "system", "content": _SPEAK_OF_JSON}, *items]
 

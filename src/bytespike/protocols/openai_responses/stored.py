@@ -212,7 +212,8 @@ def expand(body: bytes, chain: list[JSONObject]) -> bytes:
 
 
 def _is_known_by_content(item: JSON) -> bool:
-    return isinstance(item, dict) and item.get("type") in _KNOWN_BY_CONTENT
+    kind = item.get("type") if isinstance(item, dict) else None
+    return isinstance(kind, str) and kind in _KNOWN_BY_CONTENT
 
 
 def _has_proof(item: JSON) -> bool:

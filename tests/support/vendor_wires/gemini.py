@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.golden.matrix.told import Answer, Told, logprobs_of, opaque, pieces, spans
+from tests.support.vendor_wires.told import Answer, Told, logprobs_of, opaque, pieces, spans
 
 _REASONS = {"length": "MAX_TOKENS", "content_filter": "SAFETY", "refusal": "PROHIBITED_CONTENT"}
 _HEAD = {"modelVersion": "upstream-model", "responseId": "upstreamGemini"}

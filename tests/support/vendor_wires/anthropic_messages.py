@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.golden.matrix.told import Answer, Figures, Told, opaque, pieces
+from tests.support.vendor_wires.told import Answer, Figures, Told, opaque, pieces
 
 _REASONS = {
     "stop": "end_turn",

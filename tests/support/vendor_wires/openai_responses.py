@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tests.golden.matrix.told import Answer, Told, logprobs_of, opaque, pieces
+from tests.support.vendor_wires.told import Answer, Told, logprobs_of, opaque, pieces
 
 _REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
 

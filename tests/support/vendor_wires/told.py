@@ -1,4 +1,4 @@
-"""What a case's upstream answers, in plain words: the `wire_<dialect>` modules say it as each vendor does.
+"""What a case's upstream answers, in plain words: the modules beside this one say it as each vendor does.
 
 They are written by hand from the vendors' references, not by the product's writers, so that a fault which a reader and a
 writer of one dialect share is seen.

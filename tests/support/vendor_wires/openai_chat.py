@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.golden.matrix.told import Answer, Told, logprobs_of, pieces, spans
+from tests.support.vendor_wires.told import Answer, Told, logprobs_of, pieces, spans
 
 _REASONS = {"tool_calls": "tool_calls", "length": "length", "content_filter": "content_filter"}
 
