@@ -25,14 +25,15 @@ def spoilt_json(draw: st.DrawFn, value: Any) -> bytes:
         holder, key = draw(st.sampled_from(holders))
         match draw(st.sampled_from(["replaced", "removed", "doubled"])):
             case "replaced":
-                holder[key] = draw(_VALUES)
+                # A value of its own, for the next change may change it.
+                holder[key] = copy.deepcopy(draw(_VALUES))
             case "removed":
                 del holder[key]
             case _:
                 if isinstance(holder, list):
                     holder.insert(key, copy.deepcopy(holder[key]))
                 else:
-                    holder[key] = [holder[key], holder[key]]
+                    holder[key] = [holder[key], copy.deepcopy(holder[key])]
     return json.dumps(spoilt, ensure_ascii=False).encode()
 
 

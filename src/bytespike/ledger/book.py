@@ -75,6 +75,7 @@ class Book:
     ) -> None:
         self._engine = engine
         self._clock = clock
+        self._making = asyncio.Lock()
         self._books = books
         self._receipts_undrained = receipts_undrained
         self._holds = holds
@@ -125,7 +126,7 @@ class Book:
 
         Raises what the database raises.
         """
-        for _ in range(2):
+        for _ in range(3):
             async with self._books:
                 account = self.find(key)
                 if account is not None:
@@ -134,7 +135,11 @@ class Book:
                 missing = [each for each in self._wanted(key) if each.id not in found.sums]
                 if found.balance is not None and not missing:
                     return self._attach(key, found.balance, found)
-            await self._make(key.account_id, missing)
+            # One at a time: a crowd of writers would take every connection of the pool while they wait for the
+            # database's write lock; who has that waits for the books, and who has those may need a connection.
+            async with self._making:
+                if self.find(key) is None:
+                    await self._make(key.account_id, missing)
         raise InternalError(f"the account {key.account_id} cannot be made")
 
     async def reload(self, kind: str, ref: str) -> None:

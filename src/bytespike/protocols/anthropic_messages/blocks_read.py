@@ -200,7 +200,7 @@ def _tool_use(block: Fields, _depth: int) -> c.ToolCallPart:
     cache, rest = cache_and_rest(block, _TOOL_USE)
     return c.ToolCallPart(
         block.string("id"),
-        block.string("name"),
+        block.some_string("name"),
         arguments_of(block.object("input").obj),
         cache=cache,
         extras=extras_of(rest),

@@ -61,6 +61,13 @@ class Fields:
             return value
         raise self.wrong(key, REQUIRED if value is None else NOT_A_STRING)
 
+    def some_string(self, key: str) -> str:
+        """One that is not empty: the name of what is called."""
+        value = self.string(key)
+        if not value:
+            raise self.wrong(key, "String should have at least 1 character")
+        return value
+
     def optional_string(self, key: str) -> str | None:
         value = self.obj.get(key)
         if value is None or isinstance(value, str):

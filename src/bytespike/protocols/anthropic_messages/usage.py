@@ -68,7 +68,8 @@ def _read_any(raw: JSONObject, path: str) -> Usage:
         cache_write_5m=counts.cache_write_5m + extra.cache_write_5m,
         cache_write_1h=counts.cache_write_1h + extra.cache_write_1h,
         output=counts.output + extra.output,
-        reasoning=0 if details is None else _count(details, _REASONING),
+        # A part of the output, whatever the figures say.
+        reasoning=0 if details is None else min(_count(details, _REASONING), counts.output + extra.output),
         web_searches=0 if server is None else _count(server, _SEARCHES),
         extras=extras_of(rest),
     )

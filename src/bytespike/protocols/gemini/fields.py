@@ -101,6 +101,14 @@ def text(obj: JSONObject, key: str) -> str:
     raise _mismatch("a string", value, key) if key in obj else missing(key)
 
 
+def some_text(obj: JSONObject, key: str) -> str:
+    """Text that is not empty: the name of what is called."""
+    value = text(obj, key)
+    if not value:
+        raise Wrong("must not be empty", key)
+    return value
+
+
 def optional_word(obj: JSONObject, key: str) -> str | None:
     """The name of an enum's value, in upper case: the service takes either case."""
     value = optional_text(obj, key)

@@ -127,7 +127,7 @@ def _media(part: JSONObject) -> Part:
 def _call(part: JSONObject, ids: CallIds, parts: list[Part]) -> None:
     try:
         told = f.spelt(f.object_at(part, "functionCall"))
-        name = f.text(told, "name")
+        name = f.some_text(told, "name")
         call_id = ids.call(f.optional_text(told, "id"), name)
         args = f.optional_object(told, "args")
         beside = f.rest(told, _CALL_MEMBERS)

@@ -125,6 +125,10 @@ def _max_tokens(config: JSONObject, request: ChatRequest, target: Target, losses
     if wanted > target.max_output_tokens:
         wanted = target.max_output_tokens
         losses.approximated("max_tokens", f"lowered to the model's limit of {wanted}")
+    elif wanted < 1:
+        # Anthropic takes 0, to fill its cache.
+        wanted = 1
+        losses.approximated("max_tokens", "raised to the least that the API takes: 1")
     config["maxOutputTokens"] = wanted
 
 

@@ -167,7 +167,7 @@ def _call(call: JSONObject, fallback_id: str) -> ToolCallPart:
     member = "custom" if custom else "function"
     inner = f.object_at(call, member)
     try:
-        name = f.text(inner, "name")
+        name = f.some_text(inner, "name")
         arguments = f.optional_text(inner, "input") if custom else arguments_of(inner)
     except f.Wrong as wrong:
         raise wrong.under(member) from None
@@ -198,7 +198,10 @@ def read_legacy_call(call: JSONObject, id_prefix: str) -> ToolCallPart:
     """The deprecated `function_call`. Raises `Wrong`."""
     try:
         return ToolCallPart(
-            f"{id_prefix}function", f.text(call, "name"), arguments_of(call), extras=aside({"_legacy": True})
+            f"{id_prefix}function",
+            f.some_text(call, "name"),
+            arguments_of(call),
+            extras=aside({"_legacy": True}),
         )
     except f.Wrong as wrong:
         raise wrong.under("function_call") from None

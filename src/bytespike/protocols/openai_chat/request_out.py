@@ -81,6 +81,10 @@ def _max_tokens(body: JSONObject, request: ChatRequest, target: Target, losses: 
     if wanted > target.max_output_tokens:
         wanted = target.max_output_tokens
         losses.approximated("max_tokens", f"lowered to the model's limit of {wanted}")
+    elif wanted < 1:
+        # Anthropic takes 0, to fill its cache.
+        wanted = 1
+        losses.approximated("max_tokens", "raised to the least that the API takes: 1")
     old = q.MAX_TOKENS_FIELD in target.quirks or own(request.extras).get("_max_tokens")
     body["max_tokens" if old else "max_completion_tokens"] = wanted
 

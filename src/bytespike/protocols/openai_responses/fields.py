@@ -80,6 +80,14 @@ def text(obj: JSONObject, key: str) -> str:
     raise _mismatch("a string", value, key) if key in obj else missing(key)
 
 
+def some_text(obj: JSONObject, key: str) -> str:
+    """Text that is not empty: the name of what is called."""
+    value = text(obj, key)
+    if not value:
+        raise Wrong("must not be empty", key)
+    return value
+
+
 def optional_flag(obj: JSONObject, key: str) -> bool | None:
     value = obj.get(key)
     if value is None or isinstance(value, bool):

@@ -69,6 +69,11 @@ class OutputReader:
         self._shown: set[str] = set()
         self._parts = 0
 
+    @property
+    def begun(self) -> bool:
+        """Whether a part has started."""
+        return self._parts > 0
+
     def taken(self) -> list[e.Event]:
         """The events since the last time."""
         out, self.out = self.out, []

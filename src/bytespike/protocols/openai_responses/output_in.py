@@ -123,7 +123,7 @@ def read_call(item: JSONObject, names: ToolNames) -> c.ToolCallPart:
     custom = item.get("type") == "custom_tool_call"
     arguments = f.optional_text(item, "input") if custom else arguments_of(item)
     namespace = f.optional_text(item, "namespace")
-    name = f.text(item, "name")
+    name = f.some_text(item, "name")
     note: JSONObject = {"_item": members_of(item, _CALL)}
     if namespace:
         note["_namespace"] = namespace

@@ -176,6 +176,9 @@ class ResponsesStreamReader:
             return
         self._started = True
         self._output.names = ToolNames(response.get("tools"))
+        if self._output.begun:
+            # Nothing had told of the response before its items: a stream cannot start in its middle.
+            return
         self._output.out.append(
             e.Started(
                 f.optional_text(response, "id") or "",
