@@ -96,7 +96,7 @@ def test_counting_a_megabyte_does_not_hold_up_the_loop(body: bytes) -> None:
         requests_of(body).prompt_tokens()
         best = min(best, time.process_time() - start)
     # 2 to 6 ms on the machine that it was written on.
-    assert best / (len(body) / 1_000_000) < 0.05
+    assert best / (len(body) / 1_000_000) < 0.2
 
 
 def test_the_count_of_the_bytes_is_near_that_of_what_they_say() -> None:
