@@ -81,6 +81,9 @@ def _tell(lines: Iterable[str]) -> None:
     total = 0
     for line in lines:
         stack, _, count = line.rpartition(" ")
+        if not count.isdecimal():
+            # A stack that was read while it changed.
+            continue
         # "function (file:line)" without the line.
         frames = [re.sub(r":\d+\)$", ")", frame) for frame in stack.split(";")]
         total += int(count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 
 import pytest
@@ -11,7 +12,7 @@ from tests.support.gateway import CLAUDE, GPT, Answer, RunningGateway
 from tests.support.raw_http import ask_many
 
 
-def body_of(model: str, directive: str = "tokens=20 delay=1", max_tokens: int = 20, **more) -> bytes:
+def body_of(model: str, directive: str = "tokens=20", max_tokens: int = 20, **more) -> bytes:
     return json.dumps(
         {
             "model": model,
@@ -20,6 +21,32 @@ def body_of(model: str, directive: str = "tokens=20 delay=1", max_tokens: int = 
             **more,
         }
     ).encode()
+
+
+def ask_crowd(
+    gateway: RunningGateway, path: str, body: bytes, keys: list[str], each: int, admitted: int
+) -> list[Answer]:
+    """`each` requests on every key, all at once. The upstream answers nobody until all but `admitted` were refused: on the
+    slowest machine no hold is resolved before the last of them has asked for its own."""
+    refused = itertools.count(1)
+
+    def answered() -> None:
+        if next(refused) == each * len(keys) - admitted:
+            gateway.sim.release()
+
+    async def ask() -> list[Answer]:
+        asyncio.get_running_loop().call_later(20, gateway.sim.release)
+        crowds = [
+            ask_many(gateway.host, gateway.port, path, body, {"x-api-key": key}, each, answered)
+            for key in keys
+        ]
+        return [answer for crowd in await asyncio.gather(*crowds) for answer in crowd]
+
+    gateway.sim.hold()
+    try:
+        return asyncio.run(ask())
+    finally:
+        gateway.sim.release()
 
 
 def estimate(gateway: RunningGateway, path: str, body: bytes, key: str | None = None) -> int:
@@ -36,9 +63,7 @@ def test_200_at_once_on_money_for_50_gives_50(gateway: RunningGateway, path, mod
     each = estimate(gateway, path, body)
     user = gateway.new_user(balance=50 * each, concurrency=1000)
     key = gateway.new_key(user_id=user)
-    answers: list[Answer] = asyncio.run(
-        ask_many(gateway.host, gateway.port, path, body, {"x-api-key": key}, count=200)
-    )
+    answers = ask_crowd(gateway, path, body, [key], 200, admitted=50)
     good = [answer for answer in answers if answer.status == 200]
     refused = [answer for answer in answers if answer.status == 402]
     assert (len(good), len(refused)) == (50, 150)
@@ -62,9 +87,7 @@ def test_200_at_once_on_a_key_with_a_cap_for_50_gives_50(gateway: RunningGateway
     each = estimate(gateway, "/v1/messages", body)
     user = gateway.new_user(balance=1000 * each, concurrency=1000)
     key = gateway.new_key(user_id=user, **{cap: 50 * each})
-    answers = asyncio.run(
-        ask_many(gateway.host, gateway.port, "/v1/messages", body, {"x-api-key": key}, count=200)
-    )
+    answers = ask_crowd(gateway, "/v1/messages", body, [key], 200, admitted=50)
     statuses = [answer.status for answer in answers]
     assert statuses.count(200) == 50
     assert statuses.count(402 if cap == "quota" else 429) == 150
@@ -146,18 +169,8 @@ def test_a_groups_multiplier_multiplies(gateway: RunningGateway):
 def test_concurrency_is_capped_per_account_across_its_keys(gateway: RunningGateway):
     user = gateway.new_user(balance=10_000_000, concurrency=5)
     keys = [gateway.new_key(user_id=user) for _ in range(2)]
-    body = body_of(CLAUDE, "tokens=5 delay=1")
-
-    async def both() -> list[Answer]:
-        halves = await asyncio.gather(
-            *(
-                ask_many(gateway.host, gateway.port, "/v1/messages", body, {"x-api-key": key}, 10)
-                for key in keys
-            )
-        )
-        return [answer for half in halves for answer in half]
-
-    answers = asyncio.run(both())
+    body = body_of(CLAUDE, "tokens=5")
+    answers = ask_crowd(gateway, "/v1/messages", body, keys, 10, admitted=5)
     statuses = [answer.status for answer in answers]
     assert statuses.count(200) == 5
     assert statuses.count(429) == 15

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -28,10 +29,22 @@ async def ask(host: str, port: int, path: str, body: bytes, headers: dict[str, s
 
 
 async def ask_many(
-    host: str, port: int, path: str, body: bytes, headers: dict[str, str], count: int
+    host: str,
+    port: int,
+    path: str,
+    body: bytes,
+    headers: dict[str, str],
+    count: int,
+    answered: Callable[[], None] = lambda: None,
 ) -> list[Answer]:
-    """`count` POSTs at once."""
-    return list(await asyncio.gather(*(ask(host, port, path, body, headers) for _ in range(count))))
+    """`count` POSTs at once. `answered` is called for each answer as it comes."""
+
+    async def one() -> Answer:
+        answer = await ask(host, port, path, body, headers)
+        answered()
+        return answer
+
+    return list(await asyncio.gather(*(one() for _ in range(count))))
 
 
 def parse_answer(raw: bytes) -> Answer:

@@ -18,6 +18,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from weakref import WeakValueDictionary
 
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -76,6 +77,7 @@ class Book:
         self._engine = engine
         self._clock = clock
         self._making = asyncio.Lock()
+        self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._books = books
         self._receipts_undrained = receipts_undrained
         self._holds = holds
@@ -126,19 +128,19 @@ class Book:
 
         Raises what the database raises.
         """
-        for _ in range(3):
-            async with self._books:
-                account = self.find(key)
-                if account is not None:
-                    return account
-                found = await self._read(key)
-                missing = [each for each in self._wanted(key) if each.id not in found.sums]
-                if found.balance is not None and not missing:
-                    return self._attach(key, found.balance, found)
-            # One at a time: a crowd of writers would take every connection of the pool while they wait for the
-            # database's write lock; who has that waits for the books, and who has those may need a connection.
-            async with self._making:
-                if self.find(key) is None:
+        async with self._opening.setdefault(key.id, asyncio.Lock()):
+            for _ in range(3):
+                async with self._books:
+                    account = self.find(key)
+                    if account is not None:
+                        return account
+                    found = await self._read(key)
+                    missing = [each for each in self._wanted(key) if each.id not in found.sums]
+                    if found.balance is not None and not missing:
+                        return self._attach(key, found.balance, found)
+                # One at a time: a crowd of writers would take every connection of the pool while they wait for the
+                # database's write lock; who has that waits for the books, and who has those may need a connection.
+                async with self._making:
                     await self._make(key.account_id, missing)
         raise InternalError(f"the account {key.account_id} cannot be made")
 

@@ -39,9 +39,10 @@ class Counting(Struct, frozen=True):
 
 
 def _with_limit(body: bytes) -> bytes:
-    """A body to be counted has no output limit, and a reader of requests wants one."""
+    """A body to be counted has no output limit, and a reader of requests wants one. One that it has all the same stands
+    behind this one, and the last of two members is the one that is read."""
     start = body.find(b"{") + 1
-    if start and b'"max_tokens"' not in body and body[start : start + _SPACE_BYTES].lstrip()[:1] == b'"':
+    if start and body[start : start + _SPACE_BYTES].lstrip()[:1] == b'"':
         return b"".join((memoryview(body)[:start], b'"max_tokens":1,', memoryview(body)[start:]))
     try:
         return encode({"max_tokens": 1, **decode_object(body)})

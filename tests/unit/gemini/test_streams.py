@@ -72,11 +72,18 @@ def test_pieces_of_text_are_one_part_and_thoughts_another() -> None:
     assert got == (c.ReasoningPart("hm"), c.TextPart("ab"))
 
 
-def test_a_signature_beside_text_is_a_proof_and_does_not_end_the_text() -> None:
-    got = parts(
-        chunk({"text": "a"}), chunk({"text": "", "thoughtSignature": "c2ln"}), chunk({"text": "b"}), STOP
-    )
-    assert got == (c.TextPart("ab"), c.ReasoningPart(proof=c.Proof("gemini", "c2ln")))
+def test_a_signature_between_texts_stands_between_them_as_in_a_whole_answer() -> None:
+    signed = {"text": "", "thoughtSignature": "c2ln"}
+    proof = c.ReasoningPart(proof=c.Proof("gemini", "c2ln"))
+    got = parts(chunk({"text": "a"}), chunk({"text": "b"}), chunk(signed), chunk({"text": "c"}), STOP)
+    assert got == (c.TextPart("ab"), proof, c.TextPart("c"))
+    whole = {"candidates": [{"content": {"parts": [{"text": "ab"}, signed, {"text": "c"}]}}]}
+    assert DIALECT.read_response(json.dumps(whole).encode()).candidates[0].parts == got
+
+
+def test_a_signature_behind_a_text_does_not_end_it() -> None:
+    stream = sse(chunk({"text": "a"}), chunk({"text": "", "thoughtSignature": "c2ln"}), STOP)
+    assert [event.index for event in events(stream) if isinstance(event, e.PartEnd)] == [1, 0]
 
 
 def test_a_signature_ends_its_thought() -> None:

@@ -91,12 +91,13 @@ def test_a_body_of_many_small_pieces_is_counted_without_being_read(monkeypatch: 
 def test_counting_a_megabyte_does_not_hold_up_the_loop(body: bytes) -> None:
     best = 1.0
     for _ in range(3):
-        start = time.process_time()
+        # The thread's own time: gateways of other tests may run beside it.
+        start = time.thread_time()
         counting.COUNTINGS["anthropic_messages"].request(body)
         requests_of(body).prompt_tokens()
-        best = min(best, time.process_time() - start)
+        best = min(best, time.thread_time() - start)
     # 2 to 6 ms on the machine that it was written on.
-    assert best / (len(body) / 1_000_000) < 0.2
+    assert best / (len(body) / 1_000_000) < 0.05
 
 
 def test_the_count_of_the_bytes_is_near_that_of_what_they_say() -> None:

@@ -4,7 +4,8 @@ A chunk holds more of a candidate's parts. Text, thoughts and refusals come in p
 other are one part. Everything else comes whole, but for function calls whose arguments are streamed (`partial_args`).
 
 The text stays open as long as it can, because its citations come with the last chunk: only a thought, a call or another
-whole part ends it. A signature beside it does not.
+whole part ends it. A signature beside it does not, unless more text follows: then it stands between the two, as in a
+whole answer, and no client's dialect has to leave it out.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class CandidateReader:
 
     __slots__ = (
         "_call", "_called", "_choice", "_cited", "_ids", "_kind", "_number", "_numbering", "_partial", "_pieces", "_reasoned",
-        "_texts", "finish", "members",
+        "_signed", "_texts", "finish", "members",
     )  # fmt: skip
 
     def __init__(self, choice: int, response_id: str, numbering: Numbering) -> None:
@@ -77,6 +78,8 @@ class CandidateReader:
         self._kind: _Kind | None = None
         self._number = -1
         self._pieces: list[str] = []
+        #: The open text has a signature behind it.
+        self._signed = False
         #: All texts so far, for citations point into them.
         self._texts: list[list[str]] = []
         self._reasoned: list[Part] = []
@@ -107,7 +110,7 @@ class CandidateReader:
     # --- text, thoughts, refusals ------------------------------------------------------------------------------
 
     def _piece(self, kind: _Kind, text: str, events: list[e.Event]) -> None:
-        if self._kind != kind:
+        if self._kind != kind or self._signed:
             self._close(events)
             self._kind = kind
             self._number = self._numbering.take()
@@ -134,6 +137,7 @@ class CandidateReader:
             if proof is not None:
                 # Beside the text: it stays open.
                 self._whole(ReasoningPart(proof=proof), events)
+                self._signed = self._kind == "text"
             if text:
                 self._piece("text", text, events)
 
@@ -171,6 +175,7 @@ class CandidateReader:
         self._kind = None
 
     def _close(self, events: list[e.Event]) -> None:
+        self._signed = False
         if self._kind is not None:
             self._kind = None
             events.append(e.PartEnd(self._number))

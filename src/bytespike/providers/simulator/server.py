@@ -59,6 +59,10 @@ ROUTES: dict[tuple[str, str], tuple[str, Handler]] = {
 }
 
 
+#: How often an answer that is held looks whether it may go.
+_HOLDING_SECONDS = 0.01
+
+
 class Application:
     """The ASGI application. `recorder` None: nothing is kept, and /_sim/ is not there."""
 
@@ -67,6 +71,8 @@ class Application:
         self._world = World(str(seed).encode(), Defaults.of(profile), PrefixCache(time.monotonic))
         self._ordinal = 0
         self.recorder = Recorder() if observe else None
+        #: No answer is begun while this is set.
+        self.holding = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: SendMessage) -> None:
         if scope["type"] != "http":
@@ -161,6 +167,8 @@ class Application:
         began = time.monotonic_ns()
         connection = Connection(scope, receive)
         try:
+            while self.holding and not await connection.pause(_HOLDING_SECONDS):
+                pass
             await Delivery(reply.delivery, connection, write, note).run(reply, start)
         finally:
             await connection.release()
@@ -255,6 +263,14 @@ class Simulator:
     def reset(self) -> None:
         """Forget the requests seen, the prompts cached and the responses stored."""
         self.application.reset()
+
+    def hold(self) -> None:
+        """Take requests and begin no answer until `release`."""
+        self.application.holding = True
+
+    def release(self) -> None:
+        """Answer again, first of all what has been waiting."""
+        self.application.holding = False
 
     async def __aenter__(self) -> Simulator:
         config = uvicorn.Config(
