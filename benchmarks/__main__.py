@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from benchmarks import machine, measured, prerequisites, procfs, report, results
+from benchmarks import ledger_rows, machine, measured, prerequisites, procfs, report, results
 from benchmarks.cases import FULL, PEERS, QUICK, Effort
 from benchmarks.load import Loader
 from benchmarks.processes import NotMeasured
@@ -39,6 +39,12 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         action="append",
         default=[],
         help="cases whose name contains CASE (repeatable)",
+    )
+    parser.add_argument(
+        "--rows",
+        metavar="N",
+        type=int,
+        help=f"receipts behind the pages of usage (default: {ledger_rows.ROWS:,} in a whole run, else none; 0: none)",
     )
     parser.add_argument("--list", action="store_true", help="list the cases and stop")
     parser.add_argument("--peers", action="store_true", help="measure LiteLLM and Portkey too")
@@ -72,6 +78,9 @@ def main() -> int:
         )
     try:
         parts = _measure(options, effort, chosen)
+        rows = _rows(options)
+        if rows:
+            parts[0] = _with_rows(parts[0], rows, keep=options.keep)
     except (prerequisites.Missing, NotMeasured) as problem:
         print(f"not measured: {problem}", file=sys.stderr)
         return FAILED
@@ -99,6 +108,23 @@ def _measure(options: argparse.Namespace, effort: Effort, chosen: Sequence[str])
         if options.peers:
             parts += _peers(bench, floor, loader, [name for name in measured.PEER_CASES if name in chosen])
         return parts
+
+
+def _rows(options: argparse.Namespace) -> int:
+    """How many receipts there are to be. A part of a run, and a comparison, go without."""
+    if options.rows is not None:
+        return options.rows
+    return 0 if options.only or options.quick or options.prove else ledger_rows.ROWS
+
+
+def _with_rows(part: report.Part, rows: int, *, keep: bool) -> report.Part:
+    """What pages of usage take with so many receipts; it is told if that cannot be measured."""
+    print(f"pages of usage with {rows:,} receipts (--rows says how many)", flush=True)
+    try:
+        figures = ledger_rows.measure(rows, keep=keep)
+    except NotMeasured as problem:
+        return dataclasses.replace(part, failures={**part.failures, "rows": str(problem)})
+    return dataclasses.replace(part, figures=(*part.figures, *figures))
 
 
 def _gateway(

@@ -52,6 +52,7 @@ from bytespike.http.inbound.text import serve_text
 from bytespike.http.inbound.wallet import balance, usage
 from bytespike.http.management.app import create_management_app
 from bytespike.http.management.pricing import price_list
+from bytespike.ledger.amounts import parse_usd
 from bytespike.ledger.ledger import Ledger
 from bytespike.ledger.spool import Spool
 from bytespike.ledger.usage_queries import list_usage
@@ -64,7 +65,10 @@ from bytespike.routing.health import HealthBoard
 from bytespike.settings import Settings
 from bytespike.store.engine import create_engine, migrate, reading
 from bytespike.upstream.client import Client
+from bytespike.upstream.fetch import FETCH_LIMITS, LOOKUPS_MAX, Fetcher
+from bytespike.upstream.guard import GuardedResolver
 from bytespike.upstream.limits import PoolLimits, Timeouts
+from bytespike.upstream.resolver import FewLookups, SystemResolver
 from bytespike.upstream.tls import client_context
 
 log = structlog.get_logger("bytespike.app")
@@ -138,6 +142,7 @@ async def assemble(settings: Settings, worker: int = 0) -> AsyncGenerator[Applic
             hold_age_s_max=int(settings.hold_max_age_s),
             sync_interval_ms=settings.spool_fsync_interval_ms,
             lease_term_s=settings.lease_term_s,
+            low_balance=parse_usd(settings.low_balance_usd),
         )
         await ledger.start()
         stack.push_async_callback(ledger.stop)
@@ -150,13 +155,18 @@ async def assemble(settings: Settings, worker: int = 0) -> AsyncGenerator[Applic
                 idle_seconds=settings.upstream_keep_alive_s,
             ),
             tls=client_context(None if settings.ca_file is None else str(settings.ca_file)),
+            turn=ledger.turn,
         )
         stack.push_async_callback(upstream.close, UPSTREAM_DRAIN_SECONDS)
+        fetcher = _fetcher(settings)
+        if fetcher is not None:
+            stack.push_async_callback(fetcher.close, UPSTREAM_DRAIN_SECONDS)
         conversations = Conversations(engine, clock, days=settings.response_days)
         await stack.enter_async_context(_running(conversations.run()))
         refusals = _Refusals(Control(engine, box, clock))
         parts = Parts(
             credential_refused=refusals.put,
+            fetcher=fetcher,
             clock=clock,
             directory=directory,
             catalog=catalog,
@@ -255,7 +265,7 @@ class Listener(uvicorn.Server):
                 cast("Any", gateway),
                 host=settings.host,
                 port=settings.port,
-                http=connections(),
+                http=connections(gateway.turn),
                 ws="none",
                 loop="none",
                 lifespan="off",
@@ -341,6 +351,15 @@ async def _running(coroutine: Coroutine[None, None, None]) -> AsyncGenerator[Non
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+def _fetcher(settings: Settings) -> Fetcher | None:
+    """What fetches users' URLs: a client of its own, confined to public addresses."""
+    if not settings.fetch_urls:
+        return None
+    tls = client_context(None if settings.ca_file is None else str(settings.ca_file))
+    resolver = GuardedResolver(FewLookups(SystemResolver(), LOOKUPS_MAX))
+    return Fetcher(Client(limits=FETCH_LIMITS, tls=tls, resolver=resolver))
 
 
 def _with_own(shipped: Catalog, routes: Routes) -> Catalog:

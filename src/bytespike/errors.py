@@ -29,6 +29,7 @@ Messages are for the caller: they say which field, which limit or which model, a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal, TypeAlias
 
 Code: TypeAlias = Literal[
@@ -61,11 +62,15 @@ class GatewayError(Exception):
     to try again. `code` is the stable name that clients branch on.
 
     `about` and `upstream_status` are set only on an error that an upstream told inside of a success or in mid-stream:
-    whose fault it is, and the status that it amounts to (see `core.dialect.UpstreamFailure`)."""
+    whose fault it is, and the status that it amounts to (see `core.dialect.UpstreamFailure`).
+
+    `details`: what the error tells programs of the dialect that it is about, in that dialect's own members; the others'
+    envelopes leave it out."""
 
     code: ClassVar[Code] = "internal_error"
     about: str = ""
     upstream_status: int = 0
+    details: Mapping[str, object] | None = None
 
     def __init__(self, message: str, *, param: str | None = None, retry_after: int | None = None) -> None:
         super().__init__(message)
@@ -87,7 +92,18 @@ class NoPreviousResponse(InvalidRequest):
 
 
 class UnsupportedFeature(InvalidRequest):
+    """`by_url`: "image" or "document" where all that is wrong is that the target takes such content by no URL, so that
+    it can be asked again with the content inline (`core.media_urls`)."""
+
     code = "unsupported_feature"
+    by_url: Literal["image", "document"] | None = None
+
+
+def untaken_url(message: str, media: Literal["image", "document"], param: str) -> UnsupportedFeature:
+    """The refusal of content by URL."""
+    error = UnsupportedFeature(message, param=param)
+    error.by_url = media
+    return error
 
 
 class BodyTooLarge(InvalidRequest):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import secrets
 import time
@@ -11,6 +12,10 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [a + b for a in _CROCKFORD for b in _CROCKFORD]
 _SHIFTS = tuple(range(120, -1, -10))
 _RANDOM_BYTES = 10
+_RANDOM_CHARS = 16
+#: RFC 4648's base 32 in Crockford's letters: the same five bits a character.
+_IN_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _CROCKFORD.encode())
+_REQUEST_IDS_AT_ONCE = 400
 
 KEY_PREFIX = "sk-byts-"
 _KEY_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -33,20 +38,26 @@ class RequestIds:
     """Makes the ids under which usage rows and logs show requests: `req_` and a ULID. It asks the system for
     randomness once for many; one for each process."""
 
-    __slots__ = ("_at", "_random")
+    __slots__ = ("_at", "_head", "_head_ms", "_random")
 
     def __init__(self) -> None:
-        self._random = b""
+        self._random = ""
         self._at = 0
+        self._head = ""
+        self._head_ms = -1
 
     def __call__(self) -> str:
+        now_ms = time.time_ns() // 1_000_000
+        if now_ms != self._head_ms:
+            self._head_ms = now_ms
+            self._head = "req_" + _encoded(now_ms << 80)[:-_RANDOM_CHARS]
         at = self._at
         if at >= len(self._random):
-            self._random = os.urandom(_RANDOM_BYTES * 400)
+            encoded = base64.b32encode(os.urandom(_RANDOM_BYTES * _REQUEST_IDS_AT_ONCE))
+            self._random = encoded.translate(_IN_CROCKFORD).decode()
             at = 0
-        self._at = at + _RANDOM_BYTES
-        value = int.from_bytes(self._random[at : at + _RANDOM_BYTES], "big")
-        return "req_" + _encoded((time.time_ns() // 1_000_000) << 80 | value)
+        self._at = at + _RANDOM_CHARS
+        return self._head + self._random[at : at + _RANDOM_CHARS]
 
 
 def api_key() -> str:

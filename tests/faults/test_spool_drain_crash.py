@@ -17,8 +17,8 @@ from bytespike.ledger import doctor
 from bytespike.ledger.ledger import Ledger
 from tests.support.ledger_house import USD, House, house, key_record, running
 
-#: Statements of one batch: begin, balances, their change, spend, its change, meters, usage, transfers, attempts.
-STATEMENTS = 9
+#: Statements of one batch: begin, balances, their change, spend, its change, meters, usage, transfers, attempts, rollups.
+STATEMENTS = 10
 CREDITS = 7
 RECORDS = 6
 

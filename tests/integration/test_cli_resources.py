@@ -1,12 +1,19 @@
 """Every command, end to end against a real database, as a program would use it: --json in, JSON out."""
 
+import asyncio
 import json
+import re
+import socket
 import sqlite3
 from pathlib import Path
 
 import pytest
 
+from bytespike.accounts.passwords import verify_password
 from bytespike.ids import KEY_PREFIX
+from bytespike.store import users as stored_users
+from bytespike.store.engine import create_engine, reading
+from tests.support.billed import bill
 from tests.support.command_line import CommandLine
 
 
@@ -43,6 +50,42 @@ def test_init_makes_what_is_missing_and_does_no_harm_again(tmp_path: Path) -> No
     assert [user["role"] for user in line.items("users", "list")] == ["admin"]
 
 
+def test_init_with_an_administrator_that_is_there_changes_nothing_and_says_so(tmp_path: Path) -> None:
+    """It is what a container runs each time it starts."""
+    line = CommandLine(tmp_path / "new")
+    first = line.answer("init", "--admin", "root@example.com")
+    assert first["admin_made"] is True
+    before = line.items("users", "list")
+    again = line.answer(
+        "init", "--admin", "Root@Example.com", "--password-env", "PW", env={"PW": "another one"}
+    )
+    assert again == {**{name: first[name] for name in first if name != "password"}, "admin_made": False}
+    assert line.items("users", "list") == before
+    said = line.run("init", "--admin", "root@example.com").stdout
+    assert "root@example.com is there already" in said
+    assert "bytespike users password root@example.com" in said
+    assert "password is as it was" in said
+    # The password that was printed first still opens the door.
+    assert asyncio.run(opens(tmp_path / "new", first["password"]))
+
+
+async def opens(folder: Path, password: str) -> bool:
+    engine = create_engine(f"sqlite:///{folder / 'bytespike.db'}")
+    try:
+        async with reading(engine) as connection:
+            row = await stored_users.by_email(connection, "root@example.com")
+            assert row is not None
+            return await verify_password(await stored_users.password_hash(connection, row.id), password)
+    finally:
+        await engine.dispose()
+
+
+def test_init_makes_no_administrator_of_somebody_who_is_a_user(cli: CommandLine) -> None:
+    refused = cli.refusal("init", "--admin", "ada@example.com")
+    assert "bytespike users update ada@example.com --role admin" in refused
+    assert cli.answer("users", "show", "ada@example.com")["role"] == "user"
+
+
 def test_a_mistyped_data_directory_makes_no_database(tmp_path: Path) -> None:
     line = CommandLine(tmp_path / "nowhere")
     assert "bytespike init" in line.refusal("keys", "list")
@@ -57,6 +100,15 @@ def test_the_database_may_be_named_on_the_command_line(tmp_path: Path) -> None:
     assert not (tmp_path / "wrong").exists()
     found = line.answer("groups", "list", "--database-url", url, "--data-dir", str(tmp_path / "right"))
     assert found["total"] == 1
+
+
+def test_a_database_that_cannot_be_reached_is_told_in_a_line(cli: CommandLine) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"postgresql://nobody@127.0.0.1:{unused.getsockname()[1]}/none"
+        refused = cli.refusal("users", "list", "--database-url", url)
+    assert refused.startswith("bytespike: the database does not answer: ")
+    assert refused.count("\n") == 1
 
 
 # --- people ----------------------------------------------------------------------------------------------------
@@ -351,6 +403,11 @@ def test_prices(cli: CommandLine) -> None:
 def test_a_wallet_and_its_entries(cli: CommandLine) -> None:
     of_ada = ("--user", "ada@example.com")
     assert cli.answer("wallet", "balance", *of_ada)["balance"] == "0.00"
+    assert "a credit" in cli.refusal("wallet", "refund", "2", *of_ada)
+    cli.answer("wallet", "topup", "2", *of_ada)
+    key = cli.answer("keys", "create", "--name", "k", *of_ada)
+    bill(cli.folder, key_id=key["id"], user_id=key["user_id"], micros=2_000_000)
+    assert cli.answer("wallet", "balance", *of_ada)["balance"] == "0.00"
     made = cli.answer(
         "wallet", "topup", "25.000001", *of_ada, "--note", "invoice 17", "--idempotency-key", "i17"
     )
@@ -367,6 +424,7 @@ def test_a_wallet_and_its_entries(cli: CommandLine) -> None:
     assert "idempotency" in cli.refusal("wallet", "topup", "26", *of_ada, "--idempotency-key", "i17")
     cli.answer("wallet", "credit", "1", *of_ada)
     cli.answer("wallet", "refund", "2", *of_ada)
+    assert "$0.00 can be refunded" in cli.refusal("wallet", "refund", "0.000001", *of_ada)
     assert cli.answer("wallet", "debit", "3", *of_ada)["balance"] == "25.000001"
     assert "25.00" in cli.refusal("wallet", "debit", "26", *of_ada)
     assert "amount" in cli.refusal("wallet", "topup", "0", *of_ada)
@@ -377,8 +435,26 @@ def test_a_wallet_and_its_entries(cli: CommandLine) -> None:
         ("refund", "2.00"),
         ("admin_credit", "1.00"),
     ]
-    assert history["total"] == 4
+    assert history["total"] == 6
     assert cli.items("wallet", "history", *of_ada, "--offset", "3")[0]["note"] == "invoice 17"
+
+
+def test_times_are_rfc_3339_with_a_z_wherever_they_are_shown(cli: CommandLine) -> None:
+    of_ada = ("--user", "ada@example.com")
+    cli.answer("wallet", "topup", "2", *of_ada)
+    key = cli.answer("keys", "create", "--name", "k", *of_ada, "--expires-in-days", "1")
+    bill(cli.folder, key_id=key["id"], user_id=key["user_id"], micros=5)
+    channel(cli)
+    shown = [
+        cli.items("usage", "list")[0]["at"],
+        cli.items("usage", "sum", "--group-by", "day")[0]["bucket"],
+        *(entry["created_at"] for entry in cli.items("wallet", "history", *of_ada)),
+        *(cli.items(each, "list")[0]["created_at"] for each in ("users", "groups", "keys", "channels")),
+        key["expires_at"],
+    ]
+    assert len(shown) == 9
+    for each in shown:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", each), each
 
 
 def test_a_wallet_belongs_to_a_user_or_an_org(cli: CommandLine) -> None:

@@ -346,7 +346,8 @@ def test_parse_gives_a_typed_answer(client, model):
 
 
 @FAMILIES
-def test_the_tool_runner_calls_functions_by_itself(client, model):
+@pytest.mark.parametrize("threaded", [True, False])
+def test_the_tool_runner_calls_functions_by_itself(client, gateway, model, threaded):
     @anthropic.beta_tool
     def get_weather(city: str) -> str:
         """The weather in a city.
@@ -356,15 +357,35 @@ def test_the_tool_runner_calls_functions_by_itself(client, model):
         """
         return f"raining frogs in {city}"
 
-    # Message threads, which the runner would use by itself, are kept by one provider only.
+    # The runner asks for a message thread unless told not to, and goes on without where it is refused one.
+    before = gateway.usage_rows()
     runner = client.beta.messages.tool_runner(
         model=model,
         max_tokens=500,
         messages=[{"role": "user", "content": "Use get_weather"}],
         tools=[get_weather],
-        thread=False,
+        **({} if threaded else {"thread": False}),
     )
     assert "raining frogs" in runner.until_done().content[-1].text
+    assert gateway.usage_rows() - before == 2
+
+
+@FAMILIES
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_message_thread_is_refused_in_words_that_the_sdk_knows(client, model, stream):
+    thread = client.beta.messages.thread(model=model, max_tokens=500)
+    with pytest.raises(anthropic.BadRequestError) as refused:
+        if stream:
+            with thread.stream({"role": "user", "content": "Say hello"}) as events:
+                events.get_final_message()
+        else:
+            thread.send({"role": "user", "content": "Say hello"})
+    assert refused.value.body["error"]["details"]["error_code"] == "thread_unsupported_request"
+    thread = client.beta.messages.thread(
+        model=model, max_tokens=500, unsupported_request_behavior="continue_unthreaded"
+    )
+    assert thread.send({"role": "user", "content": "Say hello"}).content
+    assert thread.send({"role": "user", "content": "And again"}).content
 
 
 @FAMILIES

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from bytespike.accounts import members, users
+from bytespike.ledger import transfers
 from bytespike.providers.simulator.server import Simulator
 from bytespike.store.engine import create_engine, reading
 from tests.support import postgres
@@ -121,6 +123,27 @@ def test_a_wallet_that_fifty_keys_draw_on(tmp_path: Path, database: str) -> None
         spend = spend_with(tmp_path, database, keys, {402})
         exactly(2 * USD, spend, spend.of())
         assert spend.balances[f"wallet:user:{user}"] == 2 * USD - spend.of()
+
+
+def test_a_member_of_an_org_with_two_keys(tmp_path: Path, database: str) -> None:
+    with Simulator() as sim:
+        with RunningGateway(tmp_path, simulator=sim, database_url=database) as gateway:
+            keys = gateway.run(of_a_member_with_a_dollar(gateway))
+        spend = spend_with(tmp_path, database, keys, {402})
+        exactly(1 * USD, spend, spend.of())
+
+
+async def of_a_member_with_a_dollar(gateway: RunningGateway) -> list[str]:
+    """Two keys of an org that has more, whose owner may spend a dollar."""
+    user = await gateway._new_user(0, concurrency=1000)
+    control = gateway.application.control
+    async with control.writing("test") as write:
+        org = await users.create_org(write, "Acme")
+    await transfers.topup(control.engine, f"wallet:org:{org.id}", 100 * USD, actor="test", now_us=1)
+    keys = [await gateway._new_key(user, org_id=org.id) for _ in range(2)]
+    async with control.writing("test") as write:
+        await members.set_caps(write, org.id, user, {"lifetime": 1 * USD})
+    return keys
 
 
 def test_five_requests_in_flight_and_no_more(tmp_path: Path, database: str) -> None:

@@ -15,32 +15,28 @@ from bytespike.core import events as e
 from bytespike.core.finish import Finish
 from bytespike.core.fold import fold, unfold
 from bytespike.core.response import Candidate, ChatResponse
-from bytespike.core.usage import Usage
 from bytespike.protocols.anthropic_messages import DIALECT
 from bytespike.protocols.anthropic_messages.tool_ids import CallIds, arguments_of, object_of, safe_id
 from bytespike.testing.anthropic_stream import validate_stream
 from tests.support.anthropic_sdk import valid_events, valid_message
 from tests.support.anthropic_targets import REPLY
+from tests.support.hub_strategies import (
+    counts,
+    ids,
+    made,
+    overlapping,
+    some_words,
+    usages,
+    words,
+    written_in_pieces,
+)
 
 OWN = "anthropic_messages"
 
 
-def made(
-    kind: Any, *members: st.SearchStrategy[Any], **named: st.SearchStrategy[Any]
-) -> st.SearchStrategy[Any]:
-    """Values of a hub type. (`st.builds` would evaluate its annotations.)"""
-    return st.tuples(st.tuples(*members), st.fixed_dictionaries(named)).map(
-        lambda given_: kind(*given_[0], **given_[1])
-    )
-
-
-words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-some_words = words.filter(bool)
-counts = st.integers(0, 10**6)
 objects = st.dictionaries(words, st.integers() | words | st.lists(words, max_size=2), max_size=3).map(
     lambda value: json.dumps(value, ensure_ascii=False)
 )
-ids = st.from_regex(r"[a-zA-Z0-9_-]{1,20}", fullmatch=True)
 citations = made(
     c.Citation,
     st.just("web"),
@@ -60,16 +56,6 @@ parts: st.SearchStrategy[Any] = st.one_of(
     made(c.ToolCallPart, ids, ids, objects),
     made(c.ServerToolCallPart, ids, st.just("web_search"), objects, st.just(OWN)),
     made(c.ServerToolResultPart, ids, st.just("web_search_tool_result"), st.just([]), st.just(OWN)),
-)
-usages = made(
-    Usage,
-    input=counts,
-    cache_read=counts,
-    cache_write_5m=counts,
-    cache_write_1h=counts,
-    output=st.integers(10**6, 10**7),
-    reasoning=counts,
-    web_searches=counts,
 )
 finishes = st.sampled_from(
     [
@@ -126,45 +112,11 @@ def test_a_written_stream_reads_back_equal(answer: ChatResponse) -> None:
     assert _values(fold(reader.feed(stream) + reader.end())) == _values(answer)
 
 
-def _pieces(draw: st.DrawFn, text: str) -> list[str]:
-    cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=3)))
-    return [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
-
-
 @st.composite
 def streams(draw: st.DrawFn) -> tuple[list[e.Event], ChatResponse]:
     """Events whose parts overlap in any way that the grammar allows, and what they fold into."""
     answer = draw(answers)
-    lanes: list[list[e.Event]] = []
-    for index, part in enumerate(answer.candidates[0].parts):
-        lane: list[e.Event] = []
-        match part:
-            case c.TextPart():
-                lane = [e.PartStart(index, c.TextPart(""))]
-                lane += [e.TextDelta(index, piece) for piece in _pieces(draw, part.text)]
-                lane += [e.CitationDelta(index, citation) for citation in part.citations]
-            case c.ReasoningPart(redacted=False):
-                lane = [e.PartStart(index, c.ReasoningPart(""))]
-                lane += [e.TextDelta(index, piece) for piece in _pieces(draw, part.text)]
-                lane += [e.ProofDelta(index, part.proof)] if part.proof else []
-            case c.ToolCallPart():
-                lane = [e.PartStart(index, c.ToolCallPart(part.id, part.name, ""))]
-                lane += [e.InputDelta(index, piece) for piece in _pieces(draw, part.arguments)]
-            case _:
-                lane = [e.PartStart(index, part)]
-        lanes.append([*lane, e.PartEnd(index)])
-    events: list[e.Event] = [e.Started(answer.id, answer.model)]
-    started = 0
-    while any(lanes):
-        # Parts start in the order of their numbers; everything else may come in any order.
-        ready = [i for i, lane in enumerate(lanes) if lane and i <= started]
-        chosen = draw(st.sampled_from(ready))
-        started = max(started, chosen + 1)
-        events.append(lanes[chosen].pop(0))
-        if draw(st.integers(0, 9)) == 0:
-            events.append(draw(st.sampled_from([e.Ping(), e.UsageUpdate(answer.usage)])))
-    events += [e.Finished(answer.candidates[0].finish), e.Done(answer.usage)]
-    return events, answer
+    return overlapping(draw, answer), answer
 
 
 @relaxed
@@ -174,11 +126,7 @@ def test_parts_may_overlap_in_any_way(
 ) -> None:
     events, answer = stream
     assert _values(fold(events)) == _values(answer)
-    writer = DIALECT.stream_writer(REPLY)
-    out, rest = b"", events
-    while rest:
-        count = data.draw(st.integers(1, len(rest)))
-        out, rest = out + writer.write(rest[:count]), rest[count:]
+    out = written_in_pieces(data.draw, DIALECT, REPLY, events)
     validate_stream(out)
     reader = DIALECT.stream_reader()
     assert _values(fold(reader.feed(out) + reader.end())) == _values(answer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from bytespike.core.usage import Usage
 from bytespike.protocols.gemini import DIALECT
 from bytespike.testing.gemini_stream import validate_stream
 from tests.support.gemini_traffic import ARRAY_REPLY, NEWER, OLDER, REPLY, same_response
+from tests.support.hub_streams import read_stream
 
 pytestmark = pytest.mark.slow
 
@@ -167,9 +169,7 @@ def _pieces(index: int, words: str, draw: st.DrawFn) -> list[e.Event]:
     return [e.TextDelta(index, words[:at]), e.TextDelta(index, words[at:])]
 
 
-def read(stream: bytes) -> list[e.Event]:
-    reader = DIALECT.stream_reader()
-    return [*reader.feed(stream), *reader.end()]
+read = partial(read_stream, DIALECT)
 
 
 @settings(max_examples=300, deadline=None)

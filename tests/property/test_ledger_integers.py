@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bytespike.core.usage import Usage
-from bytespike.ledger import transfers, usage_queries
+from bytespike.ledger import statements, usage_queries
 from bytespike.ledger.entries import user_wallet
 from bytespike.ledger.ledger import KeyAccount, Ledger
+from bytespike.ledger.statements import EntryFilter
 from bytespike.ledger.usage_queries import UsageFilter
 from tests.support.ledger_house import House, attempt_for, house, key_record, receipt_for, running
 
@@ -73,14 +74,14 @@ async def live(folder: Path, funds: int, held: int, credits: int, tokens: int) -
         assert_no_float(page, "a page of usage")
         assert page.items[0].credits == credits
         assert_no_float(await usage_queries.totals(built.engine, UsageFilter(), ["day", "model"]), "totals")
-        assert_no_float(await transfers.history(built.engine, user_wallet("u1")), "history")
+        assert_no_float(await statements.statement(built.engine, EntryFilter(user_wallet("u1"))), "history")
         assert_no_float(columns(built), "columns")
 
 
 def columns(built: House) -> list[tuple[object, ...]]:
     with sqlite3.connect(built.database) as connection:
         rows: list[tuple[object, ...]] = []
-        for table in ("accounts", "transfers", "usage", "attempts", "keys"):
+        for table in ("accounts", "transfers", "usage", "attempts", "keys", "rollups"):
             rows += connection.execute(f"SELECT * FROM {table}").fetchall()
     connection.close()
     return rows

@@ -2,7 +2,8 @@
 
 The machine holds, posts, voids, lets holds expire, tops up, debits, changes limits, moves the clock both ways, drains a
 little or all, has the database fail in the middle of a transaction, and kills the process and starts another on what is
-left on disk. After every step the ledger must say what the model says; the model decides each admission too.
+left on disk. After every step the ledger must say what the model says; the model decides each admission too. Both keys
+are a member's, of an org whose wallet pays: his caps bind both together.
 """
 
 from __future__ import annotations
@@ -22,20 +23,21 @@ from msgspec import structs
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
-from bytespike.accounts.records import KeyRecord
+from bytespike.accounts.records import KeyRecord, ModelCap
 from bytespike.errors import ConcurrencyLimited, GatewayError, InsufficientBalance, QuotaExceeded, RateLimited
 from bytespike.ledger import doctor, transfers
 from bytespike.ledger import drain as drain_module
-from bytespike.ledger.entries import user_wallet
+from bytespike.ledger.account import member_limits
+from bytespike.ledger.entries import org_wallet
 from bytespike.ledger.ledger import Hold, HoldResolved, KeyAccount, Ledger
 from bytespike.ledger.windows import WINDOWS
-from tests.support.ledger_house import House, attempt_for, key_record, receipt_for
+from tests.support.ledger_house import House, attempt_for, org_key, receipt_for
 
 pytestmark = pytest.mark.slow
 
 HOLD_AGE_S = 900
 KEYS = ("key_1", "key_2")
-WALLET = user_wallet("u1")
+WALLET = org_wallet("o1")
 
 amounts = st.integers(min_value=0, max_value=300)
 caps = st.sampled_from([0, 0, 100, 400, 1000])
@@ -76,6 +78,15 @@ class Model:
                 limit = getattr(record, spec.limit_field)
                 inside = self.in_window(key, spec.span_us, spec.bucket_us, now_us)
                 if limit and amount > limit - inside - self.held(key):
+                    return RateLimited
+            limits = member_limits(record)
+            quota = limits.get("lifetime", 0)
+            if quota and amount > quota - sum(map(self.spent, KEYS)) - self.held():
+                return QuotaExceeded
+            for spec in WINDOWS:
+                limit = limits.get(spec.name, 0)
+                inside = sum(self.in_window(each, spec.span_us, spec.bucket_us, now_us) for each in KEYS)
+                if limit and amount > limit - inside - self.held():
                     return RateLimited
         return ConcurrencyLimited if len(self.holds) >= record.concurrency else None
 
@@ -130,7 +141,7 @@ class LedgerMachine(RuleBasedStateMachine):
             await self.built.build()
             for id in KEYS:
                 self.model.records[id] = await self.built.add_key(
-                    key_record(id, quota=quota, limit_5h=limit_5h, concurrency=4)
+                    org_key(id, quota=quota, limit_5h=limit_5h, concurrency=4)
                 )
 
         self.run(go())
@@ -194,7 +205,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for hold, key in gone:
             if late:
                 at = self.built.clock.now_us()
-                self.ledger.post(hold, receipt_for(hold, at, credits), ())
+                self.ledger.post(hold, receipt_for(hold, at, credits), (attempt_for(hold, at),))
                 self.model.posted.append((key, at, credits))
                 self.model.balance -= credits
                 self.model.over += credits
@@ -214,7 +225,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(amount=st.integers(min_value=1, max_value=1500))
     def topup(self, amount: int) -> None:
-        self.run(self.built.fund(amount))
+        self.run(self.built.fund(amount, WALLET))
         self.run(self.ledger.reload("wallet", WALLET))
         self.model.balance += amount
 
@@ -239,6 +250,13 @@ class LedgerMachine(RuleBasedStateMachine):
             limit_7d=week,
             concurrency=concurrency,
         )
+
+    @rule(lifetime=caps, five=caps, day=caps, week=caps)
+    def change_the_members_limits(self, lifetime: int, five: int, day: int, week: int) -> None:
+        limits = {"lifetime": lifetime, "5h": five, "1d": day, "7d": week}
+        shared = tuple(ModelCap("", span, amount) for span, amount in limits.items() if amount)
+        for key in KEYS:
+            self.model.records[key] = structs.replace(self.model.records[key], member_caps=shared)
 
     @rule(key=st.sampled_from(KEYS))
     def reload_key(self, key: str) -> None:
@@ -316,7 +334,7 @@ class LedgerMachine(RuleBasedStateMachine):
     # --- what must be true -------------------------------------------------------------------------------------
 
     def books_say_what_the_model_says(self) -> None:
-        assert self.run(self.built.balance()) == self.model.balance
+        assert self.run(self.built.balance(WALLET)) == self.model.balance
         for key in KEYS:
             assert self.run(self.built.spent(key)) == self.model.spent(key)
         assert len(self.run(self.built.usage_ids())) == len(self.model.posted)
@@ -339,6 +357,19 @@ class LedgerMachine(RuleBasedStateMachine):
                 assert limit == getattr(record, spec.limit_field)
                 inside = self.model.in_window(key, spec.span_us, spec.bucket_us, now_us)
                 assert window.total(now_us) == inside
+            member = account.member
+            assert member is not None or not record.member_caps
+            if member is not None:
+                assert member is self.account(KEYS[0]).member
+                assert member.held == self.model.held()
+                if member.quota:
+                    assert member.spent + member.undrained == sum(map(self.model.spent, KEYS))
+                for limit, window, spec in member.caps:
+                    assert limit == member_limits(record)[spec.name]
+                    inside = [
+                        self.model.in_window(each, spec.span_us, spec.bucket_us, now_us) for each in KEYS
+                    ]
+                    assert window.total(now_us) == sum(inside)
 
     @invariant()
     def the_wallet_is_below_zero_by_no_more_than_was_underestimated(self) -> None:

@@ -2,7 +2,8 @@
 
 Processes come, stop, die and are succeeded; they hold, post, void, extend and let expire; operators top up and change
 limits; the clock moves both ways; the database fails now and then. Whoever asks, and wherever the money lies idle, a
-request must be let in if limit - posted - held over all processes covers it, and refused if not. While a dead process's
+request must be let in if limit - posted - held over all processes covers it, and refused if not. All keys draw on an org's
+wallet; two are of one member, whose caps bind both together. While a dead process's
 spool lies about, requests may be refused that would fit: what it had borrowed counts as spent.
 """
 
@@ -29,12 +30,12 @@ from msgspec import structs
 
 from bytespike.accounts.records import KeyRecord, ModelCap
 from bytespike.errors import ConcurrencyLimited, GatewayError, InsufficientBalance, QuotaExceeded, RateLimited
-from bytespike.ledger.account import KeyAccount, limits_of
-from bytespike.ledger.entries import user_wallet
+from bytespike.ledger.account import KeyAccount, limits_of, member_limits
+from bytespike.ledger.entries import org_wallet
 from bytespike.ledger.ledger import Hold, HoldResolved, Ledger
 from bytespike.ledger.windows import WINDOWS
 from tests.support import postgres
-from tests.support.ledger_house import House, attempt_for, key_record, receipt_for
+from tests.support.ledger_house import House, attempt_for, org_key, receipt_for
 from tests.support.shared_ledgers import (
     books_are_right,
     borrowers,
@@ -47,9 +48,10 @@ pytestmark = pytest.mark.slow
 
 HOLD_AGE_S = 900
 NAMES = ("a", "b", "c")
-KEYS = ("key_1", "key_2")
+USER_OF = {"key_1": "u1", "key_2": "u1", "key_3": "u2"}
+KEYS = tuple(USER_OF)
 MODELS = ("gpt-5-5", "sora2")
-WALLET = user_wallet("u1")
+WALLET = org_wallet("o1")
 
 amounts = st.integers(min_value=0, max_value=300)
 caps = st.sampled_from([0, 0, 100, 400, 1000])
@@ -65,7 +67,17 @@ class Model:
     records: dict[str, KeyRecord] = field(default_factory=dict)
     posted: list[tuple[str, str, int, int]] = field(default_factory=list)
     holds: dict[str, tuple[str, Hold, str, str, int]] = field(default_factory=dict)
-    starts: list[int] = field(default_factory=list)  # monotonic microseconds
+    starts: list[tuple[str, int]] = field(default_factory=list)  # user, monotonic microseconds
+
+    def held_by(self, user: str) -> int:
+        return sum(amount for _, _, of, _, amount in self.holds.values() if USER_OF[of] == user)
+
+    def spent_by(self, user: str) -> int:
+        return sum(credits for of, _, _, credits in self.posted if USER_OF[of] == user)
+
+    def in_window_by(self, user: str, span_us: int, bucket_us: int, now_us: int) -> int:
+        keys = [key for key, of in USER_OF.items() if of == user]
+        return sum(self.in_window(key, "", span_us, bucket_us, now_us) for key in keys)
 
     def held(self, key: str | None = None, model: str = "") -> int:
         return sum(
@@ -99,10 +111,24 @@ class Model:
                     inside = self.in_window(key, on, spec.span_us, spec.bucket_us, now_us)
                     if limit and amount > limit - inside - self.held(key, on):
                         return RateLimited
-        if len(self.holds) >= record.concurrency:
+            limits = member_limits(record)
+            user = record.user_id
+            quota = limits.get("lifetime", 0)
+            if quota and amount > quota - self.spent_by(user) - self.held_by(user):
+                return QuotaExceeded
+            for spec in WINDOWS:
+                limit = limits.get(spec.name, 0)
+                inside = self.in_window_by(user, spec.span_us, spec.bucket_us, now_us)
+                if limit and amount > limit - inside - self.held_by(user):
+                    return RateLimited
+        if sum(USER_OF[of] == record.user_id for _, _, of, _, _ in self.holds.values()) >= record.concurrency:
             return ConcurrencyLimited
         second = 1_000_000
-        recent = [at for at in self.starts if mono_us < (at // second + 1) * second + 60 * second]
+        recent = [
+            at
+            for user, at in self.starts
+            if user == record.user_id and mono_us < (at // second + 1) * second + 60 * second
+        ]
         return RateLimited if record.rpm is not None and len(recent) >= record.rpm else None
 
 
@@ -127,17 +153,28 @@ class SharedMachine(RuleBasedStateMachine):
     def run(self, awaitable: object) -> object:
         return self.runner.run(awaitable)
 
-    @initialize(quota=caps, limit_5h=caps, on_model=caps, funds=st.sampled_from([300, 1500, 5000]))
-    def build(self, quota: int, limit_5h: int, on_model: int, funds: int) -> None:
+    @initialize(
+        quota=caps, limit_5h=caps, on_model=caps, on_member=caps, funds=st.sampled_from([300, 1500, 5000])
+    )
+    def build(self, quota: int, limit_5h: int, on_model: int, on_member: int, funds: int) -> None:
         async def go() -> None:
             await self.built.build()
             for id in KEYS:
                 capped = (ModelCap(MODELS[0], "5h", on_model),) if on_model else ()
+                shared = (ModelCap("", "lifetime", on_member),) if on_member else ()
                 self.model.records[id] = await self.built.add_key(
-                    key_record(id, quota=quota, limit_5h=limit_5h, caps=capped, concurrency=4)
+                    org_key(
+                        id,
+                        USER_OF[id],
+                        quota=quota,
+                        limit_5h=limit_5h,
+                        caps=capped,
+                        member_caps=shared,
+                        concurrency=4,
+                    )
                 )
             if funds:
-                await self.built.fund(funds)
+                await self.built.fund(funds, WALLET)
                 self.model.balance += funds
 
         self.run(go())
@@ -207,7 +244,7 @@ class SharedMachine(RuleBasedStateMachine):
             assert None in expected, "let in, though it does not fit"
             self.model.holds[request] = (name, hold, key, model, amount)
             if record.rpm is not None:
-                self.model.starts.append(mono_us)
+                self.model.starts.append((record.user_id, mono_us))
 
     @precondition(lambda self: self.model.holds)
     @rule(data=st.data(), credits=amounts)
@@ -259,7 +296,7 @@ class SharedMachine(RuleBasedStateMachine):
     @rule(amount=st.integers(min_value=1, max_value=1500))
     def topup(self, amount: int) -> None:
         async def go() -> None:
-            await self.built.fund(amount)
+            await self.built.fund(amount, WALLET)
             for ledger in self.alive.values():
                 await ledger.reload("wallet", WALLET)
 
@@ -297,13 +334,24 @@ class SharedMachine(RuleBasedStateMachine):
         )
         for id in KEYS:  # these are the user's
             self.model.records[id] = structs.replace(self.model.records[id], concurrency=concurrency, rpm=rpm)
+        self.hear()
 
-        async def hear() -> None:
+    @rule(user=st.sampled_from(["u1", "u2"]), lifetime=caps, five=caps, day=caps)
+    def change_a_members_limits(self, user: str, lifetime: int, five: int, day: int) -> None:
+        limits = {"lifetime": lifetime, "5h": five, "1d": day}
+        shared = tuple(ModelCap("", span, amount) for span, amount in limits.items() if amount)
+        for id in KEYS:
+            if USER_OF[id] == user:
+                self.model.records[id] = structs.replace(self.model.records[id], member_caps=shared)
+        self.hear()
+
+    def hear(self) -> None:
+        async def go() -> None:
             for ledger in self.alive.values():
                 for id in KEYS:
                     await self.account(ledger, id)
 
-        self.run(hear())
+        self.run(go())
 
     # --- time, the database, and death ---------------------------------------------------------------------------
 
@@ -366,7 +414,7 @@ class SharedMachine(RuleBasedStateMachine):
             lent: dict[str, int] = {}
             for (cap, _), amount in (await leases(self.built.engine)).items():
                 lent[cap] = lent.get(cap, 0) + amount
-            assert lent.get(WALLET, 0) <= await self.built.balance()
+            assert lent.get(WALLET, 0) <= await self.built.balance(WALLET)
             for ledger in self.alive.values():
                 stats = ledger.stats()
                 mine = [
@@ -386,7 +434,7 @@ class SharedMachine(RuleBasedStateMachine):
                     self.start(name)
                 for name in sorted(self.alive):
                     self.run(self.alive[name].stop())
-                assert self.run(self.built.balance()) == self.model.balance
+                assert self.run(self.built.balance(WALLET)) == self.model.balance
                 for key in KEYS:
                     assert self.run(self.built.spent(key)) == self.model.spent(key)
                 assert len(self.run(self.built.usage_ids())) == len(self.model.posted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from bytespike.core.usage import Usage
 from bytespike.protocols.openai_chat import DIALECT
 from bytespike.testing.chat_stream import validate_stream
 from tests.support.chat_traffic import REPLY, same_response
+from tests.support.hub_streams import read_stream
 
 pytestmark = pytest.mark.slow
 
@@ -148,9 +150,7 @@ def _events(index: int, part: c.Part, draw: st.DrawFn) -> list[e.Event]:
             return [e.PartStart(index, part), e.PartEnd(index)]
 
 
-def read(stream: bytes) -> list[e.Event]:
-    reader = DIALECT.stream_reader()
-    return [*reader.feed(stream), *reader.end()]
+read = partial(read_stream, DIALECT)
 
 
 @settings(max_examples=200, deadline=None)

@@ -20,6 +20,16 @@ from bytespike.core.usage import Usage
 from bytespike.protocols.openai_responses import DIALECT
 from bytespike.protocols.openai_responses.tool_names import ToolNames
 from bytespike.testing.responses_stream import validate_stream
+from tests.support.hub_strategies import (
+    counts,
+    ids,
+    made,
+    overlapping,
+    some_words,
+    usages,
+    words,
+    written_in_pieces,
+)
 from tests.support.responses_bodies import REPLY, asked, told
 from tests.support.responses_traffic import same_response
 
@@ -27,19 +37,6 @@ RESPONSE = TypeAdapter(Response)
 OWN = "openai_responses"
 
 
-def made(
-    kind: Any, *members: st.SearchStrategy[Any], **named: st.SearchStrategy[Any]
-) -> st.SearchStrategy[Any]:
-    """Values of a hub type. (`st.builds` would evaluate its annotations.)"""
-    return st.tuples(st.tuples(*members), st.fixed_dictionaries(named)).map(
-        lambda given_: kind(*given_[0], **given_[1])
-    )
-
-
-words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-some_words = words.filter(bool)
-ids = st.from_regex(r"[a-zA-Z0-9_-]{1,20}", fullmatch=True)
-counts = st.integers(0, 10**6)
 objects = st.dictionaries(words, st.integers() | words, max_size=3).map(json.dumps)
 proofs = made(c.Proof, st.sampled_from([OWN, "gemini", "anthropic_messages"]), some_words)
 foreign_proofs = made(c.Proof, st.sampled_from(["gemini", "anthropic_messages"]), some_words)
@@ -67,16 +64,6 @@ parts: st.SearchStrategy[Any] = st.one_of(
     ),
     made(c.ServerToolResultPart, ids, ids, st.just([{"a": 1}]), st.just("anthropic_messages"), st.booleans()),
     made(c.ForeignPart, st.just("gemini"), ids, st.just({"a": 1})),
-)
-usages = made(
-    Usage,
-    input=counts,
-    cache_read=counts,
-    cache_write_5m=counts,
-    cache_write_1h=counts,
-    output=st.integers(10**6, 10**7),
-    reasoning=counts,
-    web_searches=counts,
 )
 finishes = st.sampled_from(["stop", "length", "content_filter", "context_window", "error"]).map(Finish)
 
@@ -142,46 +129,11 @@ def test_an_answer_comes_home_as_the_history_of_the_next_request(answer: ChatRes
     assert comparable(home) == comparable(left)
 
 
-def _pieces(draw: st.DrawFn, text: str) -> list[str]:
-    cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=3)))
-    return [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
-
-
 @st.composite
 def streams(draw: st.DrawFn) -> tuple[list[e.Event], ChatResponse]:
     """Events whose parts overlap in any way that the grammar allows, and what they fold into."""
     answer: ChatResponse = distinct(draw(answers))
-    lanes: list[list[e.Event]] = []
-    for index, part in enumerate(answer.candidates[0].parts):
-        lane: list[e.Event] = []
-        match part:
-            case c.TextPart():
-                lane = [e.PartStart(index, c.TextPart(""))]
-                lane += [e.TextDelta(index, piece) for piece in _pieces(draw, part.text)]
-                lane += [e.CitationDelta(index, citation) for citation in part.citations]
-            case c.ReasoningPart(redacted=False):
-                lane = [e.PartStart(index, c.ReasoningPart("", summary=part.summary))]
-                lane += [e.TextDelta(index, piece) for piece in _pieces(draw, part.text)]
-                lane += [e.ProofDelta(index, part.proof)] if part.proof else []
-            case c.ToolCallPart():
-                lane = [e.PartStart(index, structs.replace(part, arguments="", proof=None))]
-                lane += [e.ProofDelta(index, part.proof)] if part.proof else []
-                lane += [e.InputDelta(index, piece) for piece in _pieces(draw, part.arguments)]
-            case _:
-                lane = [e.PartStart(index, part)]
-        lanes.append([*lane, e.PartEnd(index)])
-    events: list[e.Event] = [e.Started(answer.id, answer.model)]
-    started = 0
-    while any(lanes):
-        # Parts start in the order of their numbers; everything else may come in any order.
-        ready = [i for i, lane in enumerate(lanes) if lane and i <= started]
-        chosen = draw(st.sampled_from(ready))
-        started = max(started, chosen + 1)
-        events.append(lanes[chosen].pop(0))
-        if draw(st.integers(0, 9)) == 0:
-            events.append(draw(st.sampled_from([e.Ping(), e.UsageUpdate(answer.usage)])))
-    events += [e.Finished(answer.candidates[0].finish), e.Done(answer.usage)]
-    return events, answer
+    return overlapping(draw, answer), answer
 
 
 @relaxed
@@ -190,11 +142,7 @@ def test_parts_may_overlap_in_any_way(
     stream: tuple[list[e.Event], ChatResponse], data: st.DataObject
 ) -> None:
     events, answer = stream
-    writer = DIALECT.stream_writer(REPLY)
-    out, rest = b"", events
-    while rest:
-        count = data.draw(st.integers(1, len(rest)))
-        out, rest = out + writer.write(rest[:count]), rest[count:]
+    out = written_in_pieces(data.draw, DIALECT, REPLY, events)
     validate_stream(out)
     assert told(out)[-1]["response"] == json.loads(DIALECT.write_response(fold(events), REPLY).body)
     reader = DIALECT.stream_reader()

@@ -7,8 +7,9 @@ from math import floor
 
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import structs
+from msgspec import UNSET, structs
 
+from bytespike.catalog.models import TokenTier
 from bytespike.core.usage import Usage
 from bytespike.pricing.cost import cost
 from bytespike.pricing.estimate import SEARCH_PROMPT_TOKENS, SEARCHES_HELD, worst_case
@@ -21,6 +22,16 @@ BUCKETS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", 
 PRICES = st.fixed_dictionaries({**dict.fromkeys(RATES, RATE), "submit_fee": st.integers(0, 1_000_000)}).map(
     lambda fields: Price(**fields)
 )
+TIER = st.fixed_dictionaries({"above": st.integers(1, 1_000_000), **dict.fromkeys(RATES[:5], RATE)}).map(
+    lambda fields: TokenTier(**fields)
+)
+TIERS = st.lists(TIER, max_size=3, unique_by=lambda tier: tier.above).map(
+    lambda tiers: tuple(sorted(tiers, key=lambda tier: tier.above))
+)
+#: Such prices, and prices that change with the length of the prompt.
+ANY_PRICE = st.one_of(
+    PRICES, st.builds(lambda price, tiers: structs.replace(price, tiers=tiers or UNSET), PRICES, TIERS)
+)
 USAGES = st.fixed_dictionaries({**dict.fromkeys(BUCKETS, TOKENS), "web_searches": st.integers(0, 50)}).map(
     lambda fields: Usage(**fields)
 )
@@ -30,19 +41,22 @@ MULTIPLIER = st.one_of(st.just(1_000_000), st.integers(0, 10_000_000))
 def exactly(usage: Usage, price: Price, multiplier_ppm: int) -> Fraction:
     """The bill as the contract tells it, in micro-dollars."""
     per_token = Fraction(1, 1_000_000)
+    prompt = usage.input + usage.cache_read + usage.cache_write_5m + usage.cache_write_1h
+    reached = [tier for tier in (price.tiers or ()) if prompt > tier.above]
+    rates = reached[-1] if reached else price
     before = (
-        usage.input * price.input * per_token
-        + usage.cache_read * price.cache_read * per_token
-        + usage.cache_write_5m * price.cache_write_5m * per_token
-        + usage.cache_write_1h * price.cache_write_1h * per_token
-        + usage.output * price.output * per_token
+        usage.input * rates.input * per_token
+        + usage.cache_read * rates.cache_read * per_token
+        + usage.cache_write_5m * rates.cache_write_5m * per_token
+        + usage.cache_write_1h * rates.cache_write_1h * per_token
+        + usage.output * rates.output * per_token
         + usage.web_searches * price.web_search * Fraction(1, 1_000)
         + price.submit_fee
     )
     return before * Fraction(multiplier_ppm, 1_000_000)
 
 
-@given(USAGES, PRICES, MULTIPLIER)
+@given(USAGES, ANY_PRICE, MULTIPLIER)
 def test_a_cost_is_the_exact_bill_rounded_half_up(usage: Usage, price: Price, multiplier_ppm: int) -> None:
     credits = cost(usage, price, multiplier_ppm)
     assert type(credits) is int
@@ -62,7 +76,7 @@ def test_a_bill_of_a_sum_is_the_sum_of_bills_within_a_micro_dollar(
 
 
 @given(
-    PRICES,
+    ANY_PRICE,
     MULTIPLIER,
     st.integers(0, 500_000),
     st.integers(0, 500_000),

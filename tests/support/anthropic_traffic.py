@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(os.environ.get("BYTESPIKE_TRAFFIC") or Path(__file__).parents[2] / ".." / "shared" / "traffic")
+from tests.support.recordings import ROOT, without_nulls
+
 FOLDERS = ("anthropic-messages", "streams/anthropic-messages")
 ANSWERS = "responses-only/anthropic"
 
@@ -65,7 +64,7 @@ def recorded(kind: str) -> Any:
 
 def plain_request(body: dict[str, Any]) -> dict[str, Any]:
     """A request without what means nothing: null members, spellings that are equal, defaults that are spelt out."""
-    body = _without_nulls(body)
+    body = without_nulls(body)
     body.pop("stream", None) if body.get("stream") is False else None
     body["system"] = _blocks(body.get("system", []))
     messages: list[dict[str, Any]] = []
@@ -105,7 +104,7 @@ def _plain_tool(tool: dict[str, Any]) -> dict[str, Any]:
 
 def plain_message(message: dict[str, Any]) -> dict[str, Any]:
     """An answer without null members and zero figures that other answers leave out."""
-    message = _without_nulls(message)
+    message = without_nulls(message)
     usage = message.get("usage", {})
     usage.setdefault("cache_creation", {})
     for key in ("cache_creation_input_tokens", "cache_read_input_tokens"):
@@ -120,11 +119,3 @@ def plain_message(message: dict[str, Any]) -> dict[str, Any]:
     else:
         server.setdefault("web_fetch_requests", 0)
     return message
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nulls(member) for key, member in value.items() if member is not None}
-    if isinstance(value, list):
-        return [_without_nulls(member) for member in value]
-    return value

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from msgspec import structs
@@ -15,9 +12,16 @@ from bytespike.core import content as c
 from bytespike.core.dialect import Reply, Target
 from bytespike.core.finish import Finish
 from bytespike.core.json_types import NO_EXTRAS
-from bytespike.core.response import Candidate, ChatResponse
-
-ROOT = Path(os.environ.get("BYTESPIKE_TRAFFIC") or Path(__file__).parents[3] / "shared" / "traffic")
+from bytespike.core.response import ChatResponse
+from tests.support.recordings import (
+    ROOT,
+    Exchange,
+    exchange_at,
+    name_of,
+    present,
+    same_but_parts,
+    without_nulls,
+)
 
 EVERYTHING = frozenset({"vision", "tools", "thinking", "json_schema", "web_search", "documents", "audio"})
 REPLY = Reply(model="the-clients-name", response_id="chatcmpl-fallback", created=1_700_000_000)
@@ -28,71 +32,26 @@ _ANSWER_FOLDERS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Exchange:
-    """One recorded exchange. `request`, `answer`: JSON bytes; `stream`: raw SSE; as far as there are any."""
-
-    name: str
-    status: int
-    request: bytes | None
-    answer: bytes | None
-    stream: bytes | None
-    headers: dict[str, str]
-
-    @property
-    def vendor(self) -> str:
-        folder = self.name.split("/")[-2]
-        return folder.removesuffix("-chat")
-
-
-def present() -> bool:
-    return ROOT.is_dir()
-
-
 def exchanges() -> list[Exchange]:
     """Every chat exchange, and every chat answer that came without its request."""
     if not present():
         return []
-    return [*_whole(), *_answers_only()]
-
-
-def _whole() -> Iterator[Exchange]:
-    for path in sorted([*ROOT.glob("*-chat/*.json"), *ROOT.glob("streams/*-chat/*.json")]):
-        told: dict[str, Any] = json.loads(path.read_bytes())
-        request, answer, stream = told.get("request"), told.get("response"), told.get("response_stream")
-        yield Exchange(
-            name=str(path.relative_to(ROOT)),
-            status=told["status"],
-            request=_encode(request) if isinstance(request, dict) else None,
-            answer=_encode(answer) if answer is not None and stream is None else None,
-            stream=stream.encode() if stream is not None else None,
-            headers=told.get("response_headers") or {},
-        )
+    paths = sorted([*ROOT.glob("*-chat/*.json"), *ROOT.glob("streams/*-chat/*.json")])
+    return [*(exchange_at(path, Exchange) for path in paths), *_answers_only()]
 
 
 def _answers_only() -> Iterator[Exchange]:
     for folder in _ANSWER_FOLDERS:
         for path in sorted((ROOT / "responses-only" / folder).glob("*")):
             data = path.read_bytes()
-            name = str(path.relative_to(ROOT))
+            name = name_of(path)
             if path.name.endswith(".chunks.txt"):
                 lines = [line for line in data.splitlines() if line.strip()]
                 if b'"choices"' in lines[0]:
                     stream = b"".join(b"data: " + line + b"\n\n" for line in lines)
-                    yield Exchange(name, 200, None, None, stream, {})
+                    yield Exchange(name, stream=stream)
             elif isinstance(told := json.loads(data), dict) and "choices" in told:
-                yield Exchange(name, 200, None, data, None, {})
-
-
-def _encode(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def frames(stream: bytes) -> list[bytes]:
-    """The stream cut after each event."""
-    pieces = stream.split(b"\n\n")
-    whole = [piece + b"\n\n" for piece in pieces[:-1]]
-    return [*whole, pieces[-1]] if pieces[-1] else whole
+                yield Exchange(name, answer=data)
 
 
 def target_for(request: bytes) -> Target:
@@ -113,7 +72,7 @@ def same_request(body: bytes) -> Any:
     """A request without the differences that mean nothing: null members, one text part instead of a string, `n: 1`,
     `stream: false`, one stop sequence as a string, "any" for "required", empty arguments, and usage in the stream, which is
     always asked for."""
-    told = _without_nulls(json.loads(body))
+    told = without_nulls(json.loads(body))
     if told.get("n") == 1:
         del told["n"]
     if not told.get("stream"):
@@ -148,14 +107,6 @@ def _same_message(message: dict[str, Any]) -> None:
             call["function"]["arguments"] = "{}"
 
 
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nulls(member) for key, member in value.items() if member is not None}
-    if isinstance(value, list):
-        return [_without_nulls(member) for member in value]
-    return value
-
-
 #: The canonical order of an answer's parts (NOTES.md).
 _ORDER: tuple[type, ...] = (
     c.ReasoningPart,
@@ -173,19 +124,7 @@ _ORDER: tuple[type, ...] = (
 def same_response(response: ChatResponse) -> ChatResponse:
     """An answer in the hub's terms without the differences that chat cannot say: in canonical order, texts joined,
     without ids of the answer itself, extras, and empty arguments spelt out."""
-    return ChatResponse(
-        id="",
-        model="",
-        candidates=tuple(
-            Candidate(
-                tuple(_same_parts(candidate.parts)),
-                structs.replace(candidate.finish, extras=NO_EXTRAS),
-                candidate.logprobs,
-            )
-            for candidate in response.candidates
-        ),
-        usage=structs.replace(response.usage, extras=NO_EXTRAS),
-    )
+    return same_but_parts(response, _same_parts)
 
 
 def _same_parts(parts: Iterable[c.Part]) -> list[c.Part]:

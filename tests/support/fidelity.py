@@ -14,8 +14,10 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from bytespike.catalog.models import CAPABILITIES
+from bytespike.core.content import Base64Source
 from bytespike.core.dialect import Dialect, Reply, Target
 from bytespike.core.fold import Fold, unfold
+from bytespike.core.media_urls import Media, urls_of, with_bytes
 from bytespike.core.notices import Notice
 from bytespike.core.request import ChatRequest
 from bytespike.core.response import ChatResponse
@@ -197,10 +199,22 @@ def _asked(probe: Asked, client: str, upstream: str, lacking: frozenset[str]) ->
         if not probe.there(request):
             raise BadProbe(f"the reader of {client} does not see it: {request}")
         written = DIALECTS[upstream].write_request(request, target(upstream, probe.quirks, lacking))
+    except UnsupportedFeature as error:
+        if error.by_url is not None:
+            return _fetched(probe, request, error.by_url, upstream)
+        return Observed("refused", str(error))
     except InvalidRequest as error:
         return Observed("refused", str(error))
     again = DIALECTS[upstream].read_request(written.body)
     return _verdict(probe.there(again), written.notices, _plain(client, upstream), written.body)
+
+
+def _fetched(probe: Asked, request: ChatRequest, media: Media, upstream: str) -> Observed:
+    """The URL that the upstream does not take, as whoever carries the request would give it: inline."""
+    source = Base64Source("image/png" if media == "image" else "application/pdf", "SU5MSU5F")
+    inline = with_bytes(request, media, dict.fromkeys(urls_of(request, media), source))
+    written = DIALECTS[upstream].write_request(inline, target(upstream, probe.quirks))
+    return Observed("fetched" if source.data in written.body.decode() else "lost", f"{written.body!r}")
 
 
 @cache

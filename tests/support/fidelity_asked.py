@@ -6,6 +6,7 @@ from tests.support.fidelity import Asked
 from tests.support.fidelity_calls import calls
 from tests.support.fidelity_content import conversations, media
 from tests.support.fidelity_knobs import account, knobs, output, thinking
+from tests.support.fidelity_mcp import servers_in_histories
 from tests.support.fidelity_tools import tools
 
 
@@ -13,6 +14,16 @@ def asked() -> dict[str, Asked]:
     """Every probe of a request, by the feature's id."""
     return {
         name: probe
-        for group in (conversations, media, tools, calls, thinking, output, knobs, account)
+        for group in (
+            conversations,
+            media,
+            tools,
+            calls,
+            servers_in_histories,
+            thinking,
+            output,
+            knobs,
+            account,
+        )
         for name, probe in group()
     }

@@ -151,19 +151,9 @@ def media() -> Iterator[tuple[str, Asked]]:
                         "source": {"type": "base64", "media_type": "application/pdf", "data": PDF},
                     }
                 ),
-                C: user(
-                    {
-                        "type": "file",
-                        "file": {"filename": "a.pdf", "file_data": f"data:application/pdf;base64,{PDF}"},
-                    }
-                ),
-                R: item(
-                    {
-                        "type": "input_file",
-                        "filename": "a.pdf",
-                        "file_data": f"data:application/pdf;base64,{PDF}",
-                    }
-                ),
+                # Its name is another feature.
+                C: user({"type": "file", "file": {"file_data": f"data:application/pdf;base64,{PDF}"}}),
+                R: item({"type": "input_file", "file_data": f"data:application/pdf;base64,{PDF}"}),
                 G: contents({"inlineData": {"mimeType": "application/pdf", "data": PDF}}),
             },
         ),
@@ -194,6 +184,13 @@ def media() -> Iterator[tuple[str, Asked]]:
                     }
                 )
             },
+        ),
+    )
+    yield (
+        "document_url_title",
+        Asked(
+            some(c.DocumentPart, lambda part: part.title == "Report"),
+            {M: user({"type": "document", "title": "Report", "source": {"type": "url", "url": URL}})},
         ),
     )
     yield (

@@ -301,8 +301,17 @@ def account() -> Iterator[tuple[str, Asked]]:
             {
                 M: {"mcp_servers": [{"type": "url", "url": "https://example.com/mcp", "name": "x"}]},
                 R: {"tools": [{"type": "mcp", "server_label": "x", "server_url": "https://example.com/mcp"}]},
+                G: {
+                    "tools": [
+                        {"mcpServers": [{"name": "x", "streamableHttpTransport": {"url": "https://a.org"}}]}
+                    ]
+                },
             },
         ),
+    )
+    yield (
+        "threads",
+        Asked(lambda request: "thread" in str(request.extras), {M: {"thread": {"type": "create"}}}),
     )
     yield (
         "truncation",

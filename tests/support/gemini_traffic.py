@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,10 @@ from msgspec import structs
 from bytespike.core import content as c
 from bytespike.core.dialect import Reply, Target
 from bytespike.core.json_types import NO_EXTRAS
-from bytespike.core.response import Candidate, ChatResponse
+from bytespike.core.response import ChatResponse
+from tests.support import recordings
 from tests.support.chat_traffic import join_texts
-
-ROOT = Path(os.environ.get("BYTESPIKE_TRAFFIC") or Path(__file__).parents[3] / "shared" / "traffic")
+from tests.support.recordings import ROOT, exchange_at, name_of, present, same_but_parts
 
 #: What no model of the older generation lacks: budgets of thinking, no stand-in signatures.
 OLDER = frozenset(
@@ -31,20 +30,10 @@ ARRAY_REPLY = structs.replace(REPLY, array=True)
 
 
 @dataclass(frozen=True)
-class Exchange:
-    """One recorded exchange. `request`, `answer`: JSON bytes; `stream`: raw SSE; as far as there are any."""
+class Exchange(recordings.Exchange):
+    """One recorded exchange of this dialect, and the model that its path names; "" where there was no path."""
 
-    name: str
-    model: str
-    status: int
-    request: bytes | None
-    answer: bytes | None
-    stream: bytes | None
-    headers: dict[str, str]
-
-
-def present() -> bool:
-    return ROOT.is_dir()
+    model: str = ""
 
 
 def exchanges() -> list[Exchange]:
@@ -54,14 +43,14 @@ def exchanges() -> list[Exchange]:
     found = [_exchange(path) for path in _paths("gemini-gemini/*.json", "streams/gemini-gemini/*.json")]
     for path in _paths("responses-only/google/*"):
         data = path.read_bytes()
-        name = str(path.relative_to(ROOT))
+        name = name_of(path)
         if path.name.endswith(".chunks.txt"):
             lines = [line for line in data.splitlines() if line.strip()]
             stream = b"".join(b"data: " + line + b"\n\n" for line in lines)
-            found.append(Exchange(name, "", 200, None, None, stream, {}))
+            found.append(Exchange(name, stream=stream))
         else:
             status = json.loads(data).get("error", {}).get("code", 200)
-            found.append(Exchange(name, "", status, None, data, None, {}))
+            found.append(Exchange(name, status, answer=data))
     return found
 
 
@@ -75,23 +64,12 @@ def _paths(*patterns: str) -> list[Path]:
 
 
 def _exchange(path: Path) -> Exchange:
-    told: dict[str, Any] = json.loads(path.read_bytes())
-    request, answer, stream = told.get("request"), told.get("response"), told.get("response_stream")
-    if isinstance(stream, str) and stream.startswith('{"b64"'):
-        stream = base64.b64decode(json.loads(stream)["b64"]).decode()
-    return Exchange(
-        name=str(path.relative_to(ROOT)),
-        model=told["path"].rpartition("/")[2].partition(":")[0],
-        status=told["status"],
-        request=_encode(request) if isinstance(request, dict) else None,
-        answer=_encode(answer) if answer is not None and stream is None else None,
-        stream=stream.encode() if stream is not None else None,
-        headers=told.get("response_headers") or {},
-    )
-
-
-def _encode(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    found = exchange_at(path, Exchange)
+    stream = found.stream
+    if stream is not None and stream.startswith(b'{"b64"'):
+        stream = base64.b64decode(json.loads(stream)["b64"])
+    model = json.loads(path.read_bytes())["path"].rpartition("/")[2].partition(":")[0]
+    return replace(found, stream=stream, model=model)
 
 
 def frames(stream: bytes) -> list[bytes]:
@@ -181,19 +159,7 @@ def _spelt(value: Any) -> Any:
 def same_response(response: ChatResponse) -> ChatResponse:
     """An answer in the hub's terms without the differences that a stream cannot say: adjacent texts and adjacent unsigned
     thoughts are one, empty ones none, and extras are left aside."""
-    return ChatResponse(
-        id="",
-        model="",
-        candidates=tuple(
-            Candidate(
-                tuple(_same_parts(candidate.parts)),
-                structs.replace(candidate.finish, extras=NO_EXTRAS),
-                candidate.logprobs,
-            )
-            for candidate in response.candidates
-        ),
-        usage=structs.replace(response.usage, extras=NO_EXTRAS),
-    )
+    return same_but_parts(response, _same_parts)
 
 
 def _same_parts(parts: Iterable[c.Part]) -> list[c.Part]:

@@ -24,6 +24,7 @@ from bytespike.ledger.spool import Spool
 from bytespike.pricing.price import Price
 from bytespike.store import tables
 from bytespike.store.engine import create_engine, reading
+from bytespike.store.members import member_id
 
 #: Far enough from zero that whole windows lie before it. Not on a bucket's edge.
 START_US = 1_800_000_123_456_789
@@ -59,6 +60,11 @@ def key_record(id: str = "key_1", **fields: object) -> KeyRecord:
         id=id, name=id, user_id="u1", org_id=None, account_id=user_wallet("u1"), group_id=1, concurrency=1000
     )
     return structs.replace(base, **fields)
+
+
+def org_key(id: str, user: str = "u1", **fields: object) -> KeyRecord:
+    """A key of a member of org o1, which pays for it."""
+    return key_record(id, user_id=user, org_id="o1", account_id=org_wallet("o1"), **fields)
 
 
 def receipt_for(hold: Hold, at: int, credits: int, **fields: object) -> Receipt:
@@ -123,7 +129,7 @@ def empty_database() -> bytes:
 
 
 class House:
-    """`await build()` makes the tables (anew, in the database `url` if there is one), users u1 and u2, an org o1, a group, and the system's accounts."""
+    """`await build()` makes the tables (anew, in the database `url` if there is one), users u1 and u2, an org o1 of them, a group, and the system's accounts."""
 
     def __init__(self, folder: Path, url: str | None = None) -> None:
         self.folder = folder
@@ -144,6 +150,12 @@ class House:
             for id in ("u1", "u2"):
                 await connection.execute(insert(tables.users).values(id=id, email=id, created_at=0))
             await connection.execute(insert(tables.orgs).values(id="o1", name="o1", created_at=0))
+            for user in ("u1", "u2"):
+                await connection.execute(
+                    insert(tables.members).values(
+                        id=member_id("o1", user), org_id="o1", user_id=user, created_at=0
+                    )
+                )
             await connection.execute(insert(tables.groups).values(id=1, name="default", created_at=0))
             for wallet in (user_wallet("u1"), user_wallet("u2"), org_wallet("o1")):
                 await transfers.ensure_account(connection, wallet, self.clock.now_us())

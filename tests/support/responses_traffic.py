@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from msgspec import structs
@@ -14,9 +11,9 @@ from msgspec import structs
 from bytespike.core import content as c
 from bytespike.core.dialect import Reply, Target
 from bytespike.core.json_types import NO_EXTRAS
-from bytespike.core.response import Candidate, ChatResponse
-
-ROOT = Path(os.environ.get("BYTESPIKE_TRAFFIC") or Path(__file__).parents[3] / "shared" / "traffic")
+from bytespike.core.response import ChatResponse
+from tests.support import recordings
+from tests.support.recordings import ROOT, exchange_at, name_of, present, same_but_parts, without_nulls
 
 EVERYTHING = frozenset({"vision", "tools", "thinking", "json_schema", "web_search", "documents", "audio"})
 REPLY = Reply(model="the-clients-name", response_id="01JABCDEFGHJKMNPQRSTVWXYZ0", created=1_700_000_000)
@@ -27,20 +24,8 @@ _ANSWER_FOLDERS = ("azure", "open-responses-responses", "openai-responses", "xai
 _KEPT_ELSEWHERE = ("background", "conversation", "previous_response_id", "prompt")
 
 
-@dataclass(frozen=True)
-class Exchange:
-    """One recorded exchange. `request`, `answer`: JSON bytes; `stream`: raw SSE; as far as there are any."""
-
-    name: str
-    status: int
-    request: bytes | None
-    answer: bytes | None
-    stream: bytes | None
-    headers: dict[str, str]
-
-    @property
-    def vendor(self) -> str:
-        return self.name.split("/")[-2].removesuffix("-responses")
+class Exchange(recordings.Exchange):
+    """One recorded exchange of this dialect."""
 
     @property
     def kept_elsewhere(self) -> bool:
@@ -49,45 +34,28 @@ class Exchange:
         return any(told.get(name) for name in _KEPT_ELSEWHERE)
 
 
-def present() -> bool:
-    return ROOT.is_dir()
-
-
 def exchanges() -> list[Exchange]:
     """Every exchange, and every answer that came without its request."""
     if not present():
         return []
-    return [*_whole(), *_answers_only()]
-
-
-def _whole() -> Iterator[Exchange]:
-    for path in sorted([*ROOT.glob("*-responses/*.json"), *ROOT.glob("streams/*-responses/*.json")]):
-        told: dict[str, Any] = json.loads(path.read_bytes())
-        request, answer, stream = told.get("request"), told.get("response"), told.get("response_stream")
-        yield Exchange(
-            name=str(path.relative_to(ROOT)),
-            status=told["status"],
-            request=_encode(request) if isinstance(request, dict) else None,
-            answer=_encode(answer) if answer is not None and stream is None else None,
-            stream=stream.encode() if stream is not None else None,
-            headers=told.get("response_headers") or {},
-        )
+    paths = sorted([*ROOT.glob("*-responses/*.json"), *ROOT.glob("streams/*-responses/*.json")])
+    return [*(exchange_at(path, Exchange) for path in paths), *_answers_only()]
 
 
 def _answers_only() -> Iterator[Exchange]:
     for folder in _ANSWER_FOLDERS:
         for path in sorted((ROOT / "responses-only" / folder).glob("*")):
             data = path.read_bytes()
-            name = str(path.relative_to(ROOT))
+            name = name_of(path)
             if path.name.endswith(".chunks.txt"):
                 lines = [line for line in data.split(b"\n") if line.strip()]
                 for number, streamed in enumerate(_responses(lines)):
                     stream = b"".join(_framed(line) for line in streamed)
-                    yield Exchange(f"{name}#{number}" if number else name, 200, None, None, stream, {})
+                    yield Exchange(f"{name}#{number}" if number else name, stream=stream)
             else:
                 told = json.loads(data)
                 status = 200 if "output" in told else 429
-                yield Exchange(name, status, None, data, None, {})
+                yield Exchange(name, status, answer=data)
 
 
 def _responses(lines: list[bytes]) -> list[list[bytes]]:
@@ -103,17 +71,6 @@ def _framed(line: bytes) -> bytes:
         # A line of one fixture is cut off.
         return b"data: " + line + b"\n\n"
     return b"event: " + name + b"\ndata: " + line + b"\n\n"
-
-
-def _encode(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def frames(stream: bytes) -> list[bytes]:
-    """The stream cut after each event."""
-    pieces = stream.split(b"\n\n")
-    whole = [piece + b"\n\n" for piece in pieces[:-1]]
-    return [*whole, pieces[-1]] if pieces[-1] else whole
 
 
 def data_of(frame: bytes) -> dict[str, Any]:
@@ -134,7 +91,7 @@ def same_request(body: bytes) -> Any:
     """A request without the differences that mean nothing: null members, a text as a string or as one part, a message
     without its type, `stream: false`, `detail: auto`, an empty list, the default of `store` written out, tools that an
     item of the input adds, and arguments of a call that are empty."""
-    told = _without_nulls(json.loads(body))
+    told = without_nulls(json.loads(body))
     if not told.get("stream"):
         told.pop("stream", None)
     told["store"] = bool(told.get("store"))
@@ -188,29 +145,9 @@ def _same_part(part: dict[str, Any]) -> dict[str, Any]:
     return part
 
 
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nulls(member) for key, member in value.items() if member is not None}
-    if isinstance(value, list):
-        return [_without_nulls(member) for member in value]
-    return value
-
-
 def same_response(response: ChatResponse) -> ChatResponse:
     """An answer in the hub's terms without its own ids, and without what readers put aside."""
-    return ChatResponse(
-        id="",
-        model="",
-        candidates=tuple(
-            Candidate(
-                tuple(_plain(part) for part in candidate.parts),
-                structs.replace(candidate.finish, extras=NO_EXTRAS),
-                candidate.logprobs,
-            )
-            for candidate in response.candidates
-        ),
-        usage=structs.replace(response.usage, extras=NO_EXTRAS),
-    )
+    return same_but_parts(response, lambda parts: map(_plain, parts))
 
 
 def _plain(part: c.Part) -> c.Part:

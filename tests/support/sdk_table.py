@@ -22,8 +22,9 @@ REFUSED = (
         "OpenAI's reasoning models take no stop sequences, and who stops late says too much",
     ),
     ("stop", (GPT_RESPONSES,), "stop", "Responses has no such parameter"),
-    ("pdf_url", (GPT,), "URL", "chat takes documents as bytes or by file id only"),
 )
+#: What the gateway fetches, because the model takes it inline only: `integration/test_fetched_urls`. (feature, model).
+FETCHED = (("pdf_url", GPT),)
 #: What goes to a model that has no word for it, without it, and is named in the notices: (feature, model, why).
 NOTICED = (("one_call", GEMINI, "Gemini cannot be told to call one function at a time"),)
 #: What Google itself refuses when its own SDK has recorded a streamed answer: each chunk becomes a content, and a call must
@@ -39,11 +40,6 @@ LOOPS_BEGIN_WITH_OWN_THOUGHT = {("anthropic", CLAUDE)}
 SIGNED_TOO_LATE = {("anthropic", GEMINI, True)}
 #: A gap, not a design. Chat Completions does not say how often the model searched, so no search is billed.
 SEARCHES_UNTOLD = {GPT}
-#: A gap, not a design. OpenAI ends a refusal in words with an ordinary "stop", and so a Gemini client is told "STOP".
-REFUSED_WITH_STOP = {("gemini", GPT)}
-#: A gap, not a design. Google wants a signature on a call of the current turn. A call of a model that gave no proof of
-#: reasoning has none, and nothing in it tells that another family's model made it: it passes as it came, and is refused.
-UNSIGNED_CALLS = {("gemini", frozenset({GPT, GEMINI}))}
 #: What an SDK has no word for, so that nobody can ask: (feature, way).
 UNSPOKEN = {
     ("stop", "responses"),
@@ -66,6 +62,7 @@ def pairs(feature: str = "") -> pytest.MarkDecorator:
     """Every way on every model, streamed and not, but for what the tables leave out for this feature."""
     left_out = {model for name, models, *_ in REFUSED if name == feature for model in models}
     left_out |= {model for name, model, _ in NOTICED if name == feature}
+    left_out |= {model for name, model in FETCHED if name == feature}
     return pytest.mark.parametrize(
         ("way", "model", "stream"),
         [
@@ -92,9 +89,6 @@ def switches(feature: str = "") -> pytest.MarkDecorator:
             for first, second in permutations(MODELS, 2)
             for stream in (False, True)
             if feature != "calls"
-            or (
-                SPLIT_BY_ITS_SDK.isdisjoint({(way, first, stream), (way, second, stream)})
-                and (way, frozenset({first, second})) not in UNSIGNED_CALLS
-            )
+            or SPLIT_BY_ITS_SDK.isdisjoint({(way, first, stream), (way, second, stream)})
         ],
     )

@@ -7,7 +7,9 @@ Freshness: every write of the control plane leaves a row in `changes`, in its ow
 few times a second and forgets just what they name. A load that began before a change and ended after it may have read
 the old row, so its answer is used but not kept: `_generation` tells. While the database cannot be reached nothing can be
 changed either, and what is known goes on being used; after a gap so long that changes may have been deleted unseen,
-everything is read anew. Expiry needs no change: `rules.check_key` compares it with the clock each time.
+everything is read anew. Expiry needs no change: `rules.check_key` compares it with the clock each time. A price comes
+into force without a change too: `run` wakes at its time, and prices are chosen anew; also where the clock was set back
+to before one that holds.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from bytespike.clock import Clock
 from bytespike.store import caps, changes, keys
 from bytespike.store.caps import CapRow
 from bytespike.store.engine import reading
+from bytespike.store.members import member_id
 from bytespike.store.wallets import org_wallet, user_wallet
 
 log = structlog.get_logger("bytespike.accounts")
@@ -41,6 +44,8 @@ UNKNOWN_NS = 2_000_000_000
 #: Seconds between two looks at the change feed, and after a failed one.
 POLL_S = 0.2
 RETRY_S = 1.0
+#: The shortest of those pauses, when a price is about to begin.
+PRICE_PAUSE_S_MIN = 0.001
 #: Changes of these kinds change `routes`.
 _ROUTING = frozenset({"group", "channel", "price", "alias", "model"})
 
@@ -123,7 +128,7 @@ class Directory:
         while True:
             try:
                 await self.poll()
-                await asyncio.sleep(self._poll_s)
+                await asyncio.sleep(self._pause_s())
             except Exception as error:
                 # Whatever it was: without this task no revocation would be heard of again.
                 log.error("the change feed cannot be followed, trying again", exc_info=error)
@@ -142,8 +147,22 @@ class Directory:
         self._polled_at = now_us
         if found:
             await self._take_in(found)
-        elif self._next_price_at is not None and self._next_price_at <= now_us:
+        # Also after changes: there may be some at every look.
+        if self._other_prices_hold(now_us):
             await self._read_routes()
+
+    def _other_prices_hold(self, now_us: int) -> bool:
+        """Another set of prices holds now than when they were chosen: one has begun, or the clock was set back."""
+        if now_us < self.routes.prices_updated_at:
+            return True
+        return self._next_price_at is not None and self._next_price_at <= now_us
+
+    def _pause_s(self) -> float:
+        """Seconds until the next look: a price that begins before is not kept waiting."""
+        if self._next_price_at is None:
+            return self._poll_s
+        ahead_us = self._next_price_at - self._clock.now_us()
+        return min(self._poll_s, max(PRICE_PAUSE_S_MIN, ahead_us / 1_000_000))
 
     async def _take_in(self, found: list[changes.Change]) -> None:
         self._generation += 1
@@ -204,8 +223,13 @@ class Directory:
         generation = self._generation
         async with reading(self._engine) as connection:
             row = await keys.by_hash(connection, hash)
-            rows = [] if row is None else await caps.of(connection, row.id)
-        record = None if row is None else key_record(row, rows)
+            own: list[CapRow] = []
+            shared: list[CapRow] = []
+            if row is not None:
+                own = await caps.of(connection, row.id)
+                if row.org_id is not None:
+                    shared = await caps.of(connection, member_id(row.org_id, row.user_id))
+        record = None if row is None else key_record(row, own, shared)
         if generation == self._generation:
             self._keep(hash, record)
         return record
@@ -223,8 +247,10 @@ class Directory:
             self._hash_of.pop(oldest.id, None)
 
 
-def key_record(row: keys.KeyAndOwner, caps: Sequence[CapRow] = ()) -> KeyRecord:
-    """A key as requests are checked against it, with its caps on models."""
+def key_record(
+    row: keys.KeyAndOwner, caps: Sequence[CapRow] = (), member_caps: Sequence[CapRow] = ()
+) -> KeyRecord:
+    """A key as requests are checked against it, with its caps on models, and its user's in its org."""
     tier = TIER_CONCURRENCY.get(row.tier, TIER_CONCURRENCY["free"])
     return KeyRecord(
         id=row.id,
@@ -246,6 +272,7 @@ def key_record(row: keys.KeyAndOwner, caps: Sequence[CapRow] = ()) -> KeyRecord:
         ip_blacklist=parse_networks(row.ip_blacklist, param="ip_blacklist"),
         allowed_models=None if row.allowed_models is None else frozenset(row.allowed_models),
         caps=tuple(ModelCap(cap.model, cap.span, cap.amount) for cap in caps),
+        member_caps=tuple(ModelCap(cap.model, cap.span, cap.amount) for cap in member_caps),
         concurrency=tier if row.concurrency is None else row.concurrency,
         rpm=row.rpm,
     )

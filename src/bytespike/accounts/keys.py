@@ -23,7 +23,7 @@ from bytespike.accounts.rules import (
 from bytespike.accounts.secrets import Place, hash_key
 from bytespike.errors import InvalidRequest, NotFound
 from bytespike.ids import api_key, ulid
-from bytespike.store import keys
+from bytespike.store import keys, members
 from bytespike.store.keys import KeyRow
 
 LIMITS = ("quota", "limit_5h", "limit_1d", "limit_7d")
@@ -77,7 +77,7 @@ async def create(write: Write, new: NewKey) -> MintedKey:
     """Raises: InvalidRequest (a wrong field), NotFound (user, org or group), PermissionDenied (the group)."""
     await users.get(write.connection, new.user_id)
     if new.org_id is not None:
-        await users.find_org(write.connection, new.org_id)
+        await _be_member(write, (await users.find_org(write.connection, new.org_id)).id, new.user_id)
     await groups.check_open(write.connection, new.group_id, new.user_id)
     plaintext = api_key() if new.custom_key is None else check_custom_key(new.custom_key)
     row = KeyRow(
@@ -177,6 +177,16 @@ async def get(connection: AsyncConnection, key_id: str, *, user_id: str | None =
     if row is None or (user_id is not None and row.user_id != user_id):
         raise NotFound(f"there is no key {key_id!r}")
     return row
+
+
+async def _be_member(write: Write, org_id: str, user_id: str) -> None:
+    """Whoever has a key of an org is a member of it."""
+    id = members.member_id(org_id, user_id)
+    row = await members.get(write.connection, id)
+    if row is None:
+        await members.add(write.connection, members.MemberRow(id, org_id, user_id, "member", write.now_us))
+    elif row.role == members.FORMER:
+        await members.change_role(write.connection, id, "member")
 
 
 async def _usable(connection: AsyncConnection, key_id: str, user_id: str | None) -> KeyRow:

@@ -20,7 +20,8 @@ TIER_CONCURRENCY: Mapping[str, int] = {"free": 5, "pro": 25, "max": 100, "enterp
 
 
 class ModelCap(Struct, frozen=True):
-    """What a key may spend on one model: `amount` micro-dollars in a `span`, "lifetime", "5h", "1d" or "7d"."""
+    """What may be spent on one model ("": whatever the model): `amount` micro-dollars in a `span`, "lifetime", "5h", "1d"
+    or "7d"."""
 
     model: str
     span: str
@@ -30,8 +31,9 @@ class ModelCap(Struct, frozen=True):
 class KeyRecord(Struct, frozen=True):
     """A key and what stands above it. Money in micro-dollars, 0 is unlimited; times in Unix microseconds.
 
-    `account_id` is the wallet that pays: the org's when `org_id` is set, else the user's. `caps`: on single models. `spent` is what the key had
-    posted when the record was read: the ledger keeps the live figure.
+    `account_id` is the wallet that pays: the org's when `org_id` is set, else the user's. `caps`: on single models.
+    `member_caps`: on all that its user spends with his keys of the org. `spent` is what the key had posted when the record
+    was read: the ledger keeps the live figure.
     """
 
     id: str
@@ -53,6 +55,7 @@ class KeyRecord(Struct, frozen=True):
     ip_blacklist: tuple[Network, ...] = ()
     allowed_models: frozenset[str] | None = None
     caps: tuple[ModelCap, ...] = ()
+    member_caps: tuple[ModelCap, ...] = ()
     concurrency: int = 5
     rpm: int | None = None
 

@@ -27,6 +27,7 @@ from bytespike.catalog.models import (
     VideoRates,
 )
 from bytespike.catalog.names import bare
+from bytespike.catalog.tiers import TierDefinition, tiers_of
 from bytespike.catalog.usd import micros_of_usd
 
 #: What is held for an answer where the definition does not say.
@@ -59,7 +60,7 @@ _PLAIN = (
 
 
 class PriceDefinition(Struct, frozen=True, forbid_unknown_fields=True):
-    """USD as text: per million tokens, and per 1,000 searches."""
+    """USD as text: per million tokens, and per 1,000 searches. `tiers` replace those that there were."""
 
     input: str | UnsetType = UNSET
     output: str | UnsetType = UNSET
@@ -67,6 +68,7 @@ class PriceDefinition(Struct, frozen=True, forbid_unknown_fields=True):
     cache_write: str | UnsetType = UNSET
     cache_write_1h: str | UnsetType = UNSET
     web_search: str | UnsetType = UNSET
+    tiers: tuple[TierDefinition, ...] | UnsetType = UNSET
 
 
 class ImageDefinition(Struct, frozen=True, forbid_unknown_fields=True):
@@ -303,7 +305,9 @@ def _prices(definition: ModelDefinition, base: Model) -> dict[str, Any]:
 def _rates(price: PriceDefinition, base: TokenRates) -> TokenRates:
     """What is not given stays as in the model that it begins from. For a new one, tokens read from and written to a
     cache cost what other input costs."""
-    found = {name: _usd("price." + name, text) for name, text in given(price).items()}
+    texts = given(price)
+    tiers = texts.pop("tiers", None)
+    found = {name: _usd("price." + name, text) for name, text in texts.items()}
     if base == TokenRates():
         for name in ("input", "output"):
             if name not in found:
@@ -314,7 +318,13 @@ def _rates(price: PriceDefinition, base: TokenRates) -> TokenRates:
         write = found.pop("cache_write")
         found["cache_write_5m"] = write
         found.setdefault("cache_write_1h", write)
-    return structs.replace(base, **found)
+    rates = structs.replace(base, **found)
+    if tiers is None:
+        return rates
+    try:
+        return structs.replace(rates, tiers=tiers_of(tiers, rates))
+    except ValueError as error:
+        raise WrongDefinition("price.tiers", str(error)) from None
 
 
 def _usd(field: str, text: str) -> int:

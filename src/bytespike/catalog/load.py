@@ -13,7 +13,7 @@ from importlib import resources
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from bytespike.catalog.definition import WrongDefinition, check
 from bytespike.catalog.models import (
@@ -24,6 +24,7 @@ from bytespike.catalog.models import (
     VideoRate,
     VideoRates,
 )
+from bytespike.catalog.tiers import TierDefinition, tiers_of
 from bytespike.catalog.usd import micros_of_usd
 
 _DATA = resources.files("bytespike.catalog") / "data"
@@ -63,6 +64,7 @@ class _Rates(Struct, frozen=True, forbid_unknown_fields=True):
     cache_write: str
     cache_write_1h: str | None = None
     web_search: str = "0"
+    tiers: tuple[TierDefinition, ...] = ()
 
 
 class _ImageRate(Struct, frozen=True, forbid_unknown_fields=True):
@@ -189,7 +191,7 @@ def _rates(row: _Rates | None) -> TokenRates:
     if row is None:
         return TokenRates()
     write = micros_of_usd(row.cache_write)
-    return TokenRates(
+    rates = TokenRates(
         input=micros_of_usd(row.input),
         output=micros_of_usd(row.output),
         cache_read=micros_of_usd(row.cache_read),
@@ -197,6 +199,7 @@ def _rates(row: _Rates | None) -> TokenRates:
         cache_write_1h=write if row.cache_write_1h is None else micros_of_usd(row.cache_write_1h),
         web_search=micros_of_usd(row.web_search),
     )
+    return structs.replace(rates, tiers=tiers_of(row.tiers, rates)) if row.tiers else rates
 
 
 def _video(row: _Row) -> VideoRates | None:

@@ -44,8 +44,21 @@ PROTOCOLS: frozenset[str] = frozenset(
 MODALITIES: frozenset[str] = frozenset({"text", "image", "pdf", "audio", "video"})
 
 
+class TokenTier(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a request's tokens cost, all of them, when its prompt has more than `above` tokens, cached ones among them.
+    Micro-dollars per million tokens."""
+
+    above: int
+    input: int
+    output: int
+    cache_read: int
+    cache_write_5m: int
+    cache_write_1h: int
+
+
 class TokenRates(Struct, frozen=True, forbid_unknown_fields=True):
-    """Default prices of a text model: micro-dollars per million tokens, and per 1,000 uses for `web_search`."""
+    """Default prices of a text model: micro-dollars per million tokens, and per 1,000 uses for `web_search`. `tiers`:
+    what long prompts cost instead, the shortest first."""
 
     input: int = 0
     output: int = 0
@@ -53,6 +66,7 @@ class TokenRates(Struct, frozen=True, forbid_unknown_fields=True):
     cache_write_5m: int = 0
     cache_write_1h: int = 0
     web_search: int = 0
+    tiers: tuple[TokenTier, ...] = ()
 
 
 class ImageRate(Struct, frozen=True, forbid_unknown_fields=True):

@@ -17,6 +17,13 @@ from bytespike.core.json_types import JSON
 
 #: Columns of a table that is not shown on a terminal: wide enough that nothing is wrapped.
 _WIDE = 400
+#: Names, ids, times and amounts: not broken over lines while anything else can be.
+_UNBROKEN = frozenset(
+    {
+        *("id", "request_id", "name", "slug", "pattern", "model", "email", "masked", "at", "created_at"),
+        *("platform", "quota", "spent", "amount", "credits", "input", "output"),
+    }
+)
 
 Item: TypeAlias = BaseModel | Mapping[str, JSON]
 
@@ -24,12 +31,14 @@ Item: TypeAlias = BaseModel | Mapping[str, JSON]
 @dataclass(frozen=True, slots=True)
 class Answer:
     """`value` is what `--json` prints. `columns`: of a list, those that the table shows. `note`: a line for people.
-    `failed`: the answer is bad news, and the exit code says so."""
+    `failed`: the answer is bad news, and the exit code says so. `text`: what is printed as it is, for people and files, in
+    place of `value`."""
 
     value: Mapping[str, JSON]
     columns: tuple[str, ...] = ()
     note: str = ""
     failed: bool = False
+    text: str | None = None
 
 
 def record(item: Item, *, note: str = "") -> Answer:
@@ -51,12 +60,18 @@ def plain(item: Item) -> Mapping[str, JSON]:
     return item
 
 
-def show(answer: Answer, *, as_json: bool) -> None:
-    """Print an answer to standard output. As JSON it is one document and nothing else."""
+def show(answer: Answer, *, as_json: bool, width: int | None = None) -> None:
+    """Print an answer to standard output. As JSON it is one document and nothing else. `width`: columns for text, where
+    they are not the terminal's."""
     if as_json:
         sys.stdout.write(json.dumps(answer.value, indent=2, ensure_ascii=False) + "\n")
         return
-    console = Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
+    if answer.text is not None:
+        sys.stdout.write(answer.text)
+        return
+    if width is None and not sys.stdout.isatty():
+        width = _WIDE
+    console = Console(width=width, highlight=False)
     if answer.columns:
         console.print(_table(cast("list[Mapping[str, JSON]]", answer.value["items"]), answer.columns))
     else:
@@ -68,9 +83,9 @@ def show(answer: Answer, *, as_json: bool) -> None:
 def _table(rows: Sequence[Mapping[str, JSON]], columns: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column.replace("_", " "), no_wrap=True)
+        table.add_column(column.replace("_", " "), no_wrap=column in _UNBROKEN, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_text(row.get(column))) for column in columns))
+        table.add_row(*(Text(_cell(row.get(column))) for column in columns))
     return table
 
 
@@ -83,6 +98,11 @@ def _grid(value: Mapping[str, JSON]) -> Table:
     return grid
 
 
+def _cell(value: JSON) -> str:
+    """A mapping may have hundreds of entries: a table says how many, and the record says which."""
+    return str(len(value)) if isinstance(value, dict) else _text(value)
+
+
 def _text(value: JSON) -> str:
     match value:
         case None:
@@ -92,6 +112,7 @@ def _text(value: JSON) -> str:
         case list():
             return ", ".join(_text(each) for each in value) or "-"
         case dict():
-            return ", ".join(f"{name}={_text(each)}" for name, each in value.items()) or "-"
+            # A model that the upstream calls as we do is named once.
+            return ", ".join(n if each == n else f"{n}={_text(each)}" for n, each in value.items()) or "-"
         case _:
             return str(value)

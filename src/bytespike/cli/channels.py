@@ -22,6 +22,9 @@ from bytespike.http.management.views import ChannelView
 
 channels = group("channels", "Channels: upstream accounts, with their credential, models and price.")
 
+#: What fits a terminal of 100 columns: every command takes a channel by its name.
+COLUMNS = ("name", "platform", "models", "group_ids", "priority", "weight", "enabled", "disabled_reason")
+
 EXAMPLE = (
     "Example: bytespike channels create --name openai-main --platform openai --credential-env OPENAI_API_KEY "
     "--model gpt-5-5=gpt-5.5 --model gpt-4o --group default"
@@ -45,7 +48,8 @@ Models: TypeAlias = Annotated[
     ),
 ]
 Groups: TypeAlias = Annotated[
-    list[str] | None, typer.Option("--group", help="A group that it is in. Repeatable.")
+    list[str] | None,
+    typer.Option("--group", help="A group whose keys may reach it; in none, nobody does. Repeatable."),
 ]
 CredentialEnv: TypeAlias = Annotated[
     str | None, typer.Option(help="Environment variable that holds the upstream's key.", show_default=False)
@@ -59,21 +63,41 @@ CredentialStdin: TypeAlias = Annotated[
 ProxyEnv: TypeAlias = Annotated[
     str | None, typer.Option(help="Environment variable that holds a proxy's URL.", show_default=False)
 ]
-Priority: TypeAlias = Annotated[int | None, typer.Option(help="Lower is tried first.")]
-Weight: TypeAlias = Annotated[int | None, typer.Option(help="Share of the requests among equal priorities.")]
-Region: TypeAlias = Annotated[str | None, typer.Option(help="The platform's region, where it has several.")]
+Priority: TypeAlias = Annotated[int | None, typer.Option(help="Lower is tried first. A new channel has 0.")]
+Weight: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        help="Its share of the requests among channels of equal priority; 0: only when those cannot. A new channel has 1."
+    ),
+]
+Region: TypeAlias = Annotated[
+    str | None, typer.Option(help="The platform's region, where it has several; left out, its main one.")
+]
 RPM: TypeAlias = Annotated[
-    int | None, typer.Option("--rpm", help="Requests a minute; 0 for no ceiling.", min=0)
+    int | None,
+    typer.Option(
+        "--rpm",
+        help="Requests a minute that the account allows, 0: not known. Kept, not enforced yet.",
+        min=0,
+    ),
 ]
 TPM: TypeAlias = Annotated[
-    int | None, typer.Option("--tpm", help="Tokens a minute; 0 for no ceiling.", min=0)
+    int | None,
+    typer.Option(
+        "--tpm", help="Tokens a minute that the account allows, 0: not known. Kept, not enforced yet.", min=0
+    ),
 ]
 Headers: TypeAlias = Annotated[
-    list[str] | None, typer.Option("--header", metavar="NAME=VALUE", help="An extra header. Repeatable.")
+    list[str] | None,
+    typer.Option("--header", metavar="NAME=VALUE", help="A header for each of its requests. Repeatable."),
 ]
 Timeouts: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--timeout", metavar="NAME=SECONDS", help="connect, first_byte, idle or total. Repeatable."),
+    typer.Option(
+        "--timeout",
+        metavar="NAME=SECONDS",
+        help="connect, first_byte, idle or total; left out, the gateway's setting. Repeatable.",
+    ),
 ]
 
 
@@ -81,7 +105,12 @@ Timeouts: TypeAlias = Annotated[
 async def create(
     desk: Desk,
     name: Annotated[str, typer.Option(help="The name.")],
-    platform: Annotated[str, typer.Option(help="The wire contract: anthropic, openai, deepseek, …")],
+    platform: Annotated[
+        str,
+        typer.Option(
+            help="The wire contract: anthropic, openai, gemini, deepseek, …; docs/reference/platforms.md has all."
+        ),
+    ],
     model: Models = None,
     in_group: Groups = None,
     base_url: BaseURLs = None,
@@ -125,21 +154,10 @@ async def create(
 
 @command(channels, "list")
 async def list_channels(desk: Desk) -> Answer:
-    """List all channels, in the order in which they are tried."""
+    """List all channels, in the order in which they are tried; `models` says how many. `--json` has every field."""
     async with desk.reading() as connection:
         views = await service.listing(connection)
-    columns = (
-        "id",
-        "name",
-        "platform",
-        "models",
-        "group_ids",
-        "priority",
-        "weight",
-        "enabled",
-        "disabled_reason",
-    )
-    return listing([ChannelView.of(view) for view in views], columns)
+    return listing([ChannelView.of(view) for view in views], COLUMNS)
 
 
 @command(channels, "show")

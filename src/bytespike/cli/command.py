@@ -27,6 +27,7 @@ from bytespike.cli.answer import Answer, show
 from bytespike.cli.desk import open_desk
 from bytespike.errors import GatewayError
 from bytespike.ledger.spool import SpoolLocked
+from bytespike.pricing.price_file import PriceFileError
 from bytespike.settings import SettingsError
 from bytespike.store.engine import WrongDatabaseURL
 
@@ -36,10 +37,15 @@ WRONG_USAGE = 2
 
 DataDir: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--data-dir", help="Folder of the database and the master key.", show_default=False),
+    typer.Option("--data-dir", help="Folder of the database and the master key (data).", show_default=False),
 ]
 DatabaseURL: TypeAlias = Annotated[
-    str | None, typer.Option("--database-url", help="sqlite:///path or postgresql://…", show_default=False)
+    str | None,
+    typer.Option(
+        "--database-url",
+        help="sqlite:///path or postgresql://user@host/name (bytespike.db in that folder).",
+        show_default=False,
+    ),
 ]
 AsJSON: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
@@ -102,7 +108,7 @@ def errors_told() -> Generator[None]:
     except WrongDatabaseURL as error:
         _tell(f"database_url: {error}")
         raise typer.Exit(WRONG_USAGE) from None
-    except CatalogFileError as error:
+    except (CatalogFileError, PriceFileError) as error:
         _tell(*error.problems)
         raise typer.Exit(WRONG_USAGE) from None
     except GatewayError as error:
@@ -115,6 +121,10 @@ def errors_told() -> Generator[None]:
         # Its own message repeats the statement with its values.
         cause = getattr(error, "orig", None)
         _tell(f"the database failed: {type(cause or error).__name__}: {cause or 'no detail'}")
+        raise typer.Exit(FAILED) from None
+    except ConnectionError as error:
+        # Commands connect to nothing else.
+        _tell(f"the database does not answer: {error.strerror or error}")
         raise typer.Exit(FAILED) from None
     except OSError as error:
         _tell(f"{error.filename or 'the system'}: {error.strerror or error}")

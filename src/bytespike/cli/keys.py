@@ -24,27 +24,39 @@ from bytespike.store import keys as stored
 keys = group("keys", "API keys: what clients send, and what each may spend.")
 
 ONCE = "The key is shown now, and by `bytespike keys reveal` later."
-COLUMNS = ("id", "name", "masked", "user_id", "group_id", "status", "quota", "spent")
+COLUMNS = ("id", "name", "masked", "status", "quota", "spent")
 
 KeyId: TypeAlias = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id: key_…")]
-Quota: TypeAlias = Annotated[str | None, typer.Option(help="USD in the key's whole life, 0 for no limit.")]
-Limit5h: TypeAlias = Annotated[
-    str | None, typer.Option("--limit-5h", help="USD in any 5 hours, 0 for no limit.")
+Quota: TypeAlias = Annotated[
+    str | None, typer.Option(help="USD in the key's whole life; 0, which a new key has, is no limit.")
 ]
-Limit1d: TypeAlias = Annotated[str | None, typer.Option("--limit-1d", help="USD in any day, 0 for no limit.")]
+Limit5h: TypeAlias = Annotated[
+    str | None, typer.Option("--limit-5h", help="USD in any 5 hours; 0, which a new key has, is no limit.")
+]
+Limit1d: TypeAlias = Annotated[
+    str | None, typer.Option("--limit-1d", help="USD in any 24 hours; 0, which a new key has, is no limit.")
+]
 Limit7d: TypeAlias = Annotated[
-    str | None, typer.Option("--limit-7d", help="USD in any 7 days, 0 for no limit.")
+    str | None, typer.Option("--limit-7d", help="USD in any 7 days; 0, which a new key has, is no limit.")
 ]
 AllowIP: TypeAlias = Annotated[
-    list[str] | None, typer.Option("--allow-ip", help="Address or CIDR that may use it. Repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--allow-ip",
+        help="Address or CIDR that may use it; a new key without one may be used from anywhere. Repeatable.",
+    ),
 ]
 DenyIP: TypeAlias = Annotated[
     list[str] | None, typer.Option("--deny-ip", help="Address or CIDR that may not. Repeatable; wins.")
 ]
 Models: TypeAlias = Annotated[
-    list[str] | None, typer.Option("--model", help="Model that it may use. Repeatable; none given: all.")
+    list[str] | None,
+    typer.Option("--model", help="Model that it may use; a new key without one may use all. Repeatable."),
 ]
-Days: TypeAlias = Annotated[int | None, typer.Option("--expires-in-days", help="Days that it lives.")]
+Days: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--expires-in-days", help="Days from now until it ends; a new key without it never does."),
+]
 
 
 @command(
@@ -101,7 +113,7 @@ async def list_keys(
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> Answer:
-    """List keys, masked, the newest first."""
+    """List keys, masked, the newest first. `quota` and `spent` are USD; a quota of 0.00 is no limit."""
     async with desk.reading() as connection:
         owner = None if user is None else (await users.find(connection, user)).id
         rows, total = await stored.listing(

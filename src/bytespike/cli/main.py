@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import typer
 
-from bytespike.cli import demo, doctor, serve
+from bytespike.cli import demo, doctor, reconcile, serve
 from bytespike.cli.borrowers import borrowers
 from bytespike.cli.channels import channels
+from bytespike.cli.events import events, wallet
 from bytespike.cli.groups import groups
 from bytespike.cli.keys import keys
+from bytespike.cli.members import orgs
 from bytespike.cli.models import models
 from bytespike.cli.usage import usage
-from bytespike.cli.users import orgs, users
-from bytespike.cli.wallet import wallet
+from bytespike.cli.users import users
 from bytespike.observe.logs import configure_logs
 
 app = typer.Typer(
@@ -26,8 +27,9 @@ app = typer.Typer(
 
 serve.add_to(app)
 demo.add_to(app)
-for group in (users, orgs, groups, keys, channels, models, wallet, usage, borrowers):
+for group in (users, orgs, groups, keys, channels, models, wallet, usage, events, borrowers):
     app.add_typer(group)
+reconcile.add_to(app)
 doctor.add_to(app)
 
 

@@ -23,7 +23,7 @@ VendorId: TypeAlias = Annotated[
 ]
 DisplayName: TypeAlias = Annotated[str | None, typer.Option(help="What people read; left out, the slug.")]
 Created: TypeAlias = Annotated[str | None, typer.Option(help="The day of its release, such as 2026-11-21.")]
-ContextWindow: TypeAlias = Annotated[int | None, typer.Option(help="Tokens.")]
+ContextWindow: TypeAlias = Annotated[int | None, typer.Option(help="Tokens of prompt and answer together.")]
 MaxOutput: TypeAlias = Annotated[int | None, typer.Option(help="Tokens that it answers with, at most.")]
 HoldOutput: TypeAlias = Annotated[
     int | None, typer.Option(help="Tokens that are paid for in advance when a request sets no limit.")

@@ -21,8 +21,10 @@ from bytespike.store.wallets import org_wallet, user_wallet
 SECRET_CHARS_MAX = 64 * 1024
 LIMIT_MAX = 1000
 
-Limit: TypeAlias = Annotated[int, typer.Option("--limit", min=1, max=LIMIT_MAX, help="How many, at most.")]
-Offset: TypeAlias = Annotated[int, typer.Option("--offset", min=0, help="How many to skip.")]
+Limit: TypeAlias = Annotated[
+    int, typer.Option("--limit", min=1, max=LIMIT_MAX, help="How many rows, at most.")
+]
+Offset: TypeAlias = Annotated[int, typer.Option("--offset", min=0, help="How many rows to skip.")]
 ModelArgument: TypeAlias = Annotated[str, typer.Argument(metavar="MODEL", help="Any name of the model.")]
 User: TypeAlias = Annotated[
     str | None, typer.Option("--user", help="A user's id or email.", show_default=False)

@@ -14,8 +14,10 @@ from typing import Annotated
 import typer
 
 from bytespike.accounts import groups, users
+from bytespike.accounts.control import Write
 from bytespike.accounts.groups import NewGroup
 from bytespike.accounts.passwords import generate_password, hash_password
+from bytespike.accounts.rules import check_email
 from bytespike.accounts.users import NewUser
 from bytespike.app import serve as serve_application
 from bytespike.cli.answer import Answer, record
@@ -30,6 +32,8 @@ from bytespike.providers.simulator.directives import BadDirective
 from bytespike.providers.simulator.server import run as run_simulator
 from bytespike.settings import load
 from bytespike.store import groups as stored_groups
+from bytespike.store import users as stored_users
+from bytespike.store.users import UserRow
 
 DEFAULT_GROUP = "default"
 
@@ -51,10 +55,16 @@ def add_to(app: typer.Typer) -> None:
 async def init(
     desk: Desk,
     admin: Annotated[
-        str | None, typer.Option(help="Also create this administrator, with a password that is printed once.")
+        str | None,
+        typer.Option(
+            help="Email of an administrator to create, if there is none of that name. Left out: nobody."
+        ),
     ] = None,
     password_env: Annotated[
-        str | None, typer.Option(help="Environment variable that holds the administrator's password.")
+        str | None,
+        typer.Option(
+            help="Environment variable that holds a new administrator's password. Left out: one is made, and printed once."
+        ),
     ] = None,
 ) -> Answer:
     """Make the database, the master key and a first group; does no harm where they are."""
@@ -65,16 +75,36 @@ async def init(
         "data_dir": str(desk.settings.data_dir),
         "master_key_file": None if desk.settings.master_key else str(desk.settings.master_key_file),
     }
+    note = ""
     async with desk.writing() as write:
         if not await stored_groups.listing(write.connection):
             await groups.create(write, NewGroup(name=DEFAULT_GROUP))
         answer["groups"] = [row.name for row in await stored_groups.listing(write.connection)]
         if admin is not None:
-            row = await users.create(write, NewUser(email=admin, password_hash=hashed, role="admin"))
-            answer["admin"] = row.email
-            if given is None:
+            row = await _administrator(write, admin)
+            made = row is None
+            if row is None:
+                row = await users.create(write, NewUser(email=admin, password_hash=hashed, role="admin"))
+            answer |= {"admin": row.email, "admin_made": made}
+            if made and given is None:
                 answer["password"] = password
-    return record(answer)
+            if not made:
+                note = (
+                    f"{row.email} is there already, and the password is as it was; "
+                    f"`bytespike users password {row.email}` sets another."
+                )
+    return record(answer, note=note)
+
+
+async def _administrator(write: Write, email: str) -> UserRow | None:
+    """None: there is no such user. Raises InvalidRequest: there is, and it is no administrator."""
+    row = await stored_users.by_email(write.connection, check_email(email))
+    if row is not None and row.role != "admin":
+        raise InvalidRequest(
+            f"{row.email} is a user and no administrator; `bytespike users update {row.email} --role admin` makes one",
+            param="--admin",
+        )
+    return row
 
 
 def serve(

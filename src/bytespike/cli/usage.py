@@ -15,7 +15,7 @@ from bytespike.cli.options import Offset, Org, User, time_us
 from bytespike.core.json_types import JSON
 from bytespike.errors import InvalidRequest
 from bytespike.http.inbound.wallet import usage_row
-from bytespike.http.management.views import moment
+from bytespike.http.moments import moment
 from bytespike.ledger.amounts import format_usd
 from bytespike.ledger.usage_queries import PAGE_MAX, Grouping, Totals, UsageFilter, list_usage, totals
 
@@ -25,8 +25,15 @@ GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
 
 Key: TypeAlias = Annotated[str | None, typer.Option("--key", help="Only this key's id.")]
 Model: TypeAlias = Annotated[str | None, typer.Option("--model", help="Only this model.")]
-Since: TypeAlias = Annotated[str | None, typer.Option("--since", help="From this time on (ISO 8601, UTC).")]
-Until: TypeAlias = Annotated[str | None, typer.Option("--until", help="Before this time.")]
+Since: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--since", help="From this time on: ISO 8601, UTC where it names no zone. Left out, from the first."
+    ),
+]
+Until: TypeAlias = Annotated[
+    str | None, typer.Option("--until", help="Before this time, likewise. Left out, until now.")
+]
 Rows: TypeAlias = Annotated[int, typer.Option("--limit", min=1, max=PAGE_MAX, help="How many, at most.")]
 
 
@@ -43,21 +50,12 @@ async def list_rows(
     limit: Rows = 50,
     offset: Offset = 0,
 ) -> Answer:
-    """List billed requests, the newest first."""
+    """List billed requests, the newest first. `credits` is what each cost, in USD; `--json` has the whole receipt."""
     async with desk.reading() as connection:
         wanted = await _filter(desk, connection, user, org, key, model, since, until, request_id)
     found = await list_usage(desk.engine, wanted, limit=limit, offset=offset)
     rows = [usage_row(row) for row in found.items]
-    columns = (
-        "at",
-        "request_id",
-        "model",
-        "protocol",
-        "input_tokens",
-        "output_tokens",
-        "credits",
-        "latency_ms",
-    )
+    columns = ("at", "request_id", "model", "output_tokens", "credits")
     return listing(rows, columns, total=found.total)
 
 

@@ -42,7 +42,12 @@ async def create(
     desk: Desk,
     email: Annotated[str, typer.Option(help="The address that the user signs in with.")],
     admin: Annotated[bool, typer.Option("--admin", help="May administer everything.")] = False,
-    tier: Annotated[str, typer.Option(help="free, pro, max or enterprise: requests in flight.")] = "free",
+    tier: Annotated[
+        str,
+        typer.Option(
+            help="free, pro, max or enterprise: 5, 25, 100 or 1000 requests in flight, over all of the user's keys."
+        ),
+    ] = "free",
     password_env: PasswordEnv = None,
     password_file: PasswordFile = None,
     password_stdin: PasswordStdin = False,
@@ -88,9 +93,13 @@ async def update(
         str | None, typer.Option(help="active, or disabled: signs out, and stops the user's keys.")
     ] = None,
     concurrency: Annotated[
-        int | None, typer.Option(help="Requests in flight; 0 for the tier's own.", min=0)
+        int | None,
+        typer.Option(help="Requests in flight, over all of the user's keys; 0 for the tier's own.", min=0),
     ] = None,
-    rpm: Annotated[int | None, typer.Option(help="Requests a minute; 0 for no limit.", min=0)] = None,
+    rpm: Annotated[
+        int | None,
+        typer.Option(help="Requests a minute, over all of the user's keys; 0 for no limit.", min=0),
+    ] = None,
 ) -> Answer:
     """Change a user. What is not given stays as it is."""
     changes = UserChanges(

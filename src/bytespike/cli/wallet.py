@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, TypeAlias
 
 import typer
@@ -13,9 +14,10 @@ from bytespike.cli.desk import ACTOR, Desk
 from bytespike.cli.options import Limit, Offset, Org, User
 from bytespike.cli.options import wallet as wallet_of
 from bytespike.core.json_types import JSON
-from bytespike.http.management.views import moment
+from bytespike.http.moments import moment
 from bytespike.ledger import transfers
 from bytespike.ledger.amounts import format_usd, parse_usd
+from bytespike.ledger.statements import EntryFilter, statement
 from bytespike.ledger.transfers import Transfer
 
 wallet = group("wallet", "Wallets of users and organisations, and every entry in them.")
@@ -51,7 +53,7 @@ async def topup(
     idempotency_key: Once = None,
 ) -> Answer:
     """Add money that somebody paid."""
-    return await _move(desk, transfers.topup, amount, user, org, note, idempotency_key)
+    return await moved(desk, transfers.topup, amount, user, org, note, idempotency_key)
 
 
 @command(wallet, "refund")
@@ -63,8 +65,8 @@ async def refund(
     note: Note = "",
     idempotency_key: Once = None,
 ) -> Answer:
-    """Give back what requests have cost."""
-    return await _move(desk, transfers.refund, amount, user, org, note, idempotency_key)
+    """Give back what requests have cost: no more than that in all. (To give more, use `credit`.)"""
+    return await moved(desk, transfers.refund, amount, user, org, note, idempotency_key)
 
 
 @command(wallet, "credit")
@@ -77,7 +79,7 @@ async def credit(
     idempotency_key: Once = None,
 ) -> Answer:
     """Add money as a present."""
-    return await _move(desk, transfers.admin_credit, amount, user, org, note, idempotency_key)
+    return await moved(desk, transfers.admin_credit, amount, user, org, note, idempotency_key)
 
 
 @command(wallet, "debit")
@@ -90,7 +92,9 @@ async def debit(
     idempotency_key: Once = None,
 ) -> Answer:
     """Take money back, as far as there is any."""
-    return await _move(desk, transfers.admin_debit, amount, user, org, note, idempotency_key)
+    threshold = parse_usd(desk.settings.low_balance_usd)
+    take = partial(transfers.admin_debit, low_balance=threshold)
+    return await moved(desk, take, amount, user, org, note, idempotency_key)
 
 
 @command(wallet, "history")
@@ -100,7 +104,7 @@ async def history(
     """List a wallet's entries, the newest first."""
     async with desk.reading() as connection:
         account = await wallet_of(connection, user, org)
-    entries, total = await transfers.history(desk.engine, account, limit=limit, offset=offset)
+    found = await statement(desk.engine, EntryFilter(account), limit=limit, offset=offset)
     rows: list[dict[str, JSON]] = [
         {
             "id": entry.id,
@@ -111,12 +115,12 @@ async def history(
             "note": entry.note,
             "created_at": moment(entry.created_at),
         }
-        for entry in entries
+        for entry in found.items
     ]
-    return listing(rows, ("created_at", "kind", "amount", "request_id", "note"), total=total)
+    return listing(rows, ("created_at", "kind", "amount", "request_id", "note"), total=found.total)
 
 
-async def _move(
+async def moved(
     desk: Desk,
     move: Move,
     amount: str,
@@ -125,6 +129,7 @@ async def _move(
     note: str,
     idempotency_key: str | None,
 ) -> Answer:
+    """Make a transfer and tell of it. Raises what `move` raises."""
     micros = parse_usd(amount)
     async with desk.reading() as connection:
         account = await wallet_of(connection, user, org)

@@ -91,13 +91,13 @@ def listening_sockets(host: str, port: int, count: int) -> list[socket.socket]:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, kind, protocol, _, address = found[0]
 
-    def bound(address: object, *, spread: bool) -> socket.socket:
+    def bound(address: tuple[str | int | bytes, ...], *, spread: bool) -> socket.socket:
         made = socket.socket(family, kind, protocol)
         try:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if spread:
                 made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            made.bind(address)  # pyright: ignore[reportArgumentType]
+            made.bind(address)
         except OSError:
             made.close()
             raise

@@ -11,6 +11,8 @@ Everything here is pure data and pure functions: no I/O, no clock, no dialect.
 - `usage`    disjoint integer buckets of what was consumed
 - `renaming` tool names that a target cannot carry
 - `mentions` whether a conversation says a word
+- `media_urls` images and documents by URL: found, and replaced by their bytes
 - `notices`  what translation dropped or approximated
+- `losses`   collecting those notices
 - `dialect`  the eight operations that a dialect offers
 """

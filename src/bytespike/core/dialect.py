@@ -198,6 +198,11 @@ class Tap(Protocol):
         the basis of an estimate."""
         ...
 
+    def cut(self, usage: Usage) -> bytes:
+        """The frames that end the stream here, as at its token limit, behind what went out whole; nothing is fed after.
+        `usage`: what the client is told that it used. Only before `complete`, and without `failure`."""
+        ...
+
 
 class Dialect(Protocol):
     """One wire format. `name` is also the package's name."""

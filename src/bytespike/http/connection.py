@@ -38,6 +38,7 @@ from bytespike.http.inbound.head import target_of
 from bytespike.http.inbound.request import Inbound
 from bytespike.http.sweep import Shared
 from bytespike.http.websocket import WebSocket, accept_key
+from bytespike.loop_turn import LoopTurn
 from bytespike.wire.json import encode
 
 #: Request line and headers together.
@@ -111,6 +112,8 @@ class Connection(asyncio.Protocol):
         self._trailing = b""
         self._started = False
         self._answered = True
+        #: A whole answer waits for the end of the loop's turn.
+        self._responded = False
         self._chunked = False
         self._writable = True
         self._room: asyncio.Future[None] | None = None
@@ -287,8 +290,9 @@ class Connection(asyncio.Protocol):
         self._transport.resume_reading()
 
     def respond(self, status: int, head: bytes, body: bytes, *, last: bool = False) -> None:
-        """A whole answer. `head` is a block of header lines. `last`: the connection closes after it."""
-        if self._answered or self._transport.is_closing():
+        """A whole answer, which leaves at the end of the loop's turn. `head` is a block of header lines. `last`: the
+        connection closes after it."""
+        if self._answered or self._responded or self._transport.is_closing():
             return
         inbound = self._inbound
         assert inbound is not None
@@ -296,15 +300,20 @@ class Connection(asyncio.Protocol):
             self._keep_alive = False
         closing = b"" if self._keep_alive else _CLOSE
         if status in _BODILESS:
-            parts = (_STATUS_LINES[status], self._shared.date(), head, closing, b"\r\n")
+            answer = b"".join((_STATUS_LINES[status], self._shared.date(), head, closing, b"\r\n"))
         else:
             length = b"content-length: %d\r\n\r\n" % len(body)
             if inbound.method == "HEAD":
                 body = b""
-            parts = (_STATUS_LINES[status], self._shared.date(), head, closing, length, body)
-        self._started = True
-        self._transport.write(b"".join(parts))
-        self._over()
+            answer = b"".join((_STATUS_LINES[status], self._shared.date(), head, closing, length, body))
+        self._started = self._responded = True
+        self._shared.turn.then(partial(self._leave, answer))
+
+    def _leave(self, answer: bytes) -> None:
+        self._responded = False
+        if not self._answered and not self._transport.is_closing():
+            self._transport.write(answer)
+            self._over()
 
     def start(self, status: int, head: bytes) -> None:
         """The head of an answer that comes in pieces."""
@@ -470,9 +479,9 @@ class Connection(asyncio.Protocol):
         self._transport.close()
 
 
-def connections() -> type[asyncio.Protocol]:
-    """What makes the connections of one server, in the form that uvicorn's `Config` takes."""
-    return cast("type[asyncio.Protocol]", partial(Connection, shared=Shared()))
+def connections(turn: LoopTurn) -> type[asyncio.Protocol]:
+    """What makes the connections of one server, in the form that uvicorn's `Config` takes. `turn`: its loop's."""
+    return cast("type[asyncio.Protocol]", partial(Connection, shared=Shared(turn)))
 
 
 class _Pipelined(Exception):

@@ -7,6 +7,8 @@ import time
 from email.utils import formatdate
 from typing import Protocol
 
+from bytespike.loop_turn import LoopTurn
+
 SWEEP_SECONDS = 0.5
 
 
@@ -19,11 +21,13 @@ class Timed(Protocol):
 
 
 class Shared:
-    """What the connections of one server share: the sweep that keeps their deadlines, and the `date` of answers."""
+    """What the connections of one server share: the sweep that keeps their deadlines, the `date` of answers, and the turn
+    of the loop at whose end answers leave."""
 
-    __slots__ = ("_connections", "_date", "_loop", "_second", "_timer")
+    __slots__ = ("_connections", "_date", "_loop", "_second", "_timer", "turn")
 
-    def __init__(self) -> None:
+    def __init__(self, turn: LoopTurn) -> None:
+        self.turn = turn
         self._connections: set[Timed] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None

@@ -5,9 +5,9 @@ What a request meets, in memory and without waiting:
 - `ledger`     hold, post, void; the tasks behind them
 - `holds`      a hold and how it resolves
 - `admission`  the checks
-- `account`    the meters: wallet, owner, key
+- `account`    the meters: wallet, owner, key, member of an org
 - `windows`    rolling windows
-- `book`       which accounts are in memory, and what was read for them
+- `book`       which accounts are in memory, and what was read for them; `restoring` meters from what was read
 - `upkeep`     what happens by itself, beside requests
 - `standing`   the figures of the accounting headers
 
@@ -23,11 +23,15 @@ How it reaches the database:
 - `records`, `frames`, `segments`, `spool`  a finished request, durable on this machine
 - `rows`, `sql`, `drain`                    from there into the books, once
 - `metering`                                the sums that caps are compared with
+- `low_balance`                             events of wallets that get low
 
 The books, for people:
 
 - `amounts`, `entries`  dollars and micro-dollars; what a transfer is
-- `transfers`           top-ups, refunds, credits, debits, history
+- `transfers`           top-ups, refunds, credits, debits
+- `statements`          what moved on an account
 - `usage_queries`       receipts and what they add up to
+- `rollups`             the same by hour and day, kept as receipts are written
+- `reconciliation`      what providers will charge
 - `doctor`              every invariant, checked
 """

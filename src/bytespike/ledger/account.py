@@ -1,7 +1,8 @@
 """What this process knows of a key's money: meters in memory, so that admission asks no database.
 
 Metered are a `Wallet` by its keys, an `Owner` (concurrency, requests per minute) by the user's keys, and spend under
-caps: all of a key's (`KeyAccount`), and a key's on one model (`Meter`, where there is a cap on it). Each keeps apart
+caps: all of a key's (`KeyAccount`), a key's on one model (`Meter`, where there is a cap on it), and what a member of an org
+spends with all keys of that org (`Member`, likewise). Each keeps apart
 
     what the database said    a wallet's balance, lifetime spend, the sums in a window
     undrained                 posted by this process, not yet in what the database said
@@ -23,6 +24,7 @@ from typing import Protocol
 
 from bytespike.ledger.leases import Borrowed
 from bytespike.ledger.windows import RPM_BUCKET_US, RPM_SPAN_US, WINDOWS, RollingWindow, WindowSpec
+from bytespike.store.members import member_id
 
 #: The span of a cap that is no window: a key's whole life.
 LIFETIME = "lifetime"
@@ -43,7 +45,8 @@ class Cap(Protocol):
 class CappedKey(Protocol):
     """What the ledger has to know of a key: who pays, and the caps (`accounts.records.KeyRecord` is one).
 
-    Micro-dollars, 0 for no cap. `caps`: those on single models. `concurrency` and `rpm` are the user's. It never
+    Micro-dollars, 0 for no cap. `caps`: those on single models. `member_caps`: those of its user in its org, over all of his
+    keys there (of these caps the model is ""). `concurrency` and `rpm` are the user's. It never
     changes: another object means that something has.
     """
 
@@ -65,6 +68,8 @@ class CappedKey(Protocol):
     def limit_7d(self) -> int: ...
     @property
     def caps(self) -> Sequence[Cap]: ...
+    @property
+    def member_caps(self) -> Sequence[Cap]: ...
     @property
     def concurrency(self) -> int: ...
     @property
@@ -231,16 +236,35 @@ class Meter(Borrowed):
         self.caps = caps
 
 
+class Member(Meter):
+    """Spend of a member of an org, of all his keys of that org together. Where there is one, all those that are open have
+    it. `key_id` is the member's own id."""
+
+    __slots__ = ("keys",)
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id, "", 0)
+        self.cap = id
+        self.summed = False
+        self.keys = 0  # open KeyAccounts of his
+
+    @property
+    def idle(self) -> bool:
+        return not (self.keys or self.held or self.undrained or self.granted)
+
+
 class KeyAccount(Meter):
     """A key's money, and whom it shares it with. `record` holds the caps, and follows the control plane.
 
-    `models`: the meters of the models that have caps of their own. `pins`: requests that wait for a lease, and holds
+    `models`: the meters of the models that have caps of their own. `member`: where the key's owner has caps in its org,
+    or had, or another key of his brought them. `pins`: requests that wait for a lease, and holds
     that expired. `turn`: they borrow one after the other. `refusals` in a row have ended borrowing until
     `refused_until_ns`. A closed account was dropped from memory: it takes no holds.
     """
 
     __slots__ = (
         "closed",
+        "member",
         "models",
         "open_holds",
         "owner",
@@ -260,6 +284,7 @@ class KeyAccount(Meter):
         self.open_holds = 0
         self.pins = 0
         self.models: dict[str, Meter] = {}
+        self.member: Member | None = None
         self.refusals = 0
         self.refused_until_ns = 0
         self.turn = asyncio.Lock()
@@ -279,7 +304,7 @@ class KeyAccount(Meter):
         )
 
     def meters(self) -> tuple[Meter, ...]:
-        """Everything that is metered of this key."""
+        """Everything that is metered of this key alone."""
         return (self, *self.models.values())
 
     def missing_windows(self, record: CappedKey, now_us: int) -> bool:
@@ -290,6 +315,8 @@ class KeyAccount(Meter):
             meter = self.models.get(model)
             if meter is None or meter.missing(limits_of(record, model), now_us):
                 return True
+        if record.member_caps:
+            return self.member is None or self.member.missing(member_limits(record), now_us)
         return False
 
     def follow(self, record: CappedKey) -> None:
@@ -302,6 +329,13 @@ class KeyAccount(Meter):
         self.refused_until_ns = 0
         for meter in self.meters():
             meter.limit(limits_of(record, meter.model))
+        if self.member is not None:
+            self.member.limit(member_limits(record))
+
+    def join(self, member: Member) -> None:
+        """Spend as one of a member's keys."""
+        self.member = member
+        member.keys += 1
 
     def move(self, wallet: Wallet, owner: Owner) -> None:
         """Draw on another wallet, or belong to another user, from the next hold on."""
@@ -317,6 +351,8 @@ class KeyAccount(Meter):
         self.closed = True
         self.wallet.keys -= 1
         self.owner.keys -= 1
+        if self.member is not None:
+            self.member.keys -= 1
 
 
 def limits_of(record: CappedKey, model: str) -> dict[str, int]:
@@ -334,3 +370,13 @@ def limits_of(record: CappedKey, model: str) -> dict[str, int]:
 def capped_models(record: CappedKey) -> tuple[str, ...]:
     """The models on which a key has caps of their own."""
     return tuple(dict.fromkeys(cap.model for cap in record.caps)) if record.caps else ()
+
+
+def member_limits(record: CappedKey) -> dict[str, int]:
+    """The limits by span on what the key's owner spends with all of his keys of its org; micro-dollars."""
+    return {cap.span: cap.amount for cap in record.member_caps}
+
+
+def member_of(record: CappedKey) -> str | None:
+    """The member whose money a key spends; None for a key of no org."""
+    return None if record.org_id is None else member_id(record.org_id, record.user_id)

@@ -9,7 +9,7 @@ A request that costs nothing at worst needs no money, so only the caps on reques
 from __future__ import annotations
 
 from bytespike.errors import ConcurrencyLimited, InsufficientBalance, QuotaExceeded, RateLimited
-from bytespike.ledger.account import KeyAccount, Meter
+from bytespike.ledger.account import KeyAccount, Member, Meter
 from bytespike.ledger.amounts import format_usd
 from bytespike.ledger.windows import SECOND_US, RollingWindow, WindowSpec
 
@@ -28,14 +28,14 @@ def admit(account: KeyAccount, on_model: Meter | None, amount: int, now_us: int,
         if amount > account.wallet.free():
             raise InsufficientBalance(_short("the wallet has", account.wallet.free(), amount))
         if account.quota and amount > account.quota_free():
-            raise QuotaExceeded(
-                _short(f"this key's quota of ${format_usd(account.quota)} has", account.quota_free(), amount)
-            )
+            raise _over_quota(account, amount)
         for limit, window, spec in account.caps:
             if amount > account.window_free(limit, window, now_us):
                 raise _over_window(account, amount, limit, window, spec, now_us)
         if on_model is not None:
-            _admit_on_model(on_model, amount, now_us)
+            _admit_on(on_model, amount, now_us)
+        if account.member is not None:
+            _admit_on(account.member, amount, now_us)
     owner = account.owner
     slots = owner.slots
     if slots.in_flight + slots.others >= record.concurrency:
@@ -75,6 +75,9 @@ def money_covered(account: KeyAccount, on_model: Meter | None, amount: int) -> b
         return False
     if account.capped and amount > account.granted - account.undrained - account.held:
         return False
+    member = account.member
+    if member is not None and member.capped and amount > member.granted - member.undrained - member.held:
+        return False
     if on_model is None or not on_model.capped:
         return True
     return amount <= on_model.granted - on_model.undrained - on_model.held
@@ -84,7 +87,7 @@ def fits(account: KeyAccount, on_model: Meter | None, amount: int, now_us: int) 
     """Whether `admit` would let that much money be held. Nobody is told why not."""
     if amount > account.wallet.free():
         return False
-    for meter in (account, on_model):
+    for meter in (account, on_model, account.member):
         if meter is not None:
             if meter.quota and amount > meter.quota_free():
                 return False
@@ -94,10 +97,9 @@ def fits(account: KeyAccount, on_model: Meter | None, amount: int, now_us: int) 
     return True
 
 
-def _admit_on_model(meter: Meter, amount: int, now_us: int) -> None:
+def _admit_on(meter: Meter, amount: int, now_us: int) -> None:
     if meter.quota and amount > meter.quota_free():
-        what = f"this key's quota of ${format_usd(meter.quota)} for {meter.model} has"
-        raise QuotaExceeded(_short(what, meter.quota_free(), amount))
+        raise _over_quota(meter, amount)
     for limit, window, spec in meter.caps:
         if amount > meter.window_free(limit, window, now_us):
             raise _over_window(meter, amount, limit, window, spec, now_us)
@@ -112,12 +114,27 @@ def _short(what: str, free: int, amount: int) -> str:
     return f"{what} ${format_usd(max(0, free))} left, and this request may cost ${format_usd(amount)}"
 
 
+def _whose(meter: Meter) -> str:
+    return "your" if isinstance(meter, Member) else "this key's"
+
+
+def _of_what(meter: Meter) -> str:
+    if meter.model:
+        return f" for {meter.model}"
+    return " in the organisation" if isinstance(meter, Member) else ""
+
+
+def _over_quota(meter: Meter, amount: int) -> QuotaExceeded:
+    what = f"{_whose(meter)} quota of ${format_usd(meter.quota)}{_of_what(meter)} has"
+    return QuotaExceeded(_short(what, meter.quota_free(), amount))
+
+
 def _over_window(
     meter: Meter, amount: int, limit: int, window: RollingWindow, spec: WindowSpec, now_us: int
 ) -> RateLimited:
     free = meter.window_free(limit, window, now_us)
-    of_model = f" for {meter.model}" if meter.model else ""
-    message = _short(f"this key's {spec.name} limit of ${format_usd(limit)}{of_model} has", free, amount)
+    what = f"{_whose(meter)} {spec.name} limit of ${format_usd(limit)}{_of_what(meter)} has"
+    message = _short(what, free, amount)
     if amount > limit:
         return RateLimited(f"{message}: more than the whole limit. Ask for fewer output tokens")
     frees_us = window.frees_us(amount - free, now_us)

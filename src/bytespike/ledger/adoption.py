@@ -31,9 +31,10 @@ async def adopt(
     books: asyncio.Lock,
     now_us: Callable[[], int],
     monotonic_ns: Callable[[], int],
+    low_balance: int = 0,
 ) -> bool:
     """If this borrower of our own host, whose spool is in `directory`, is dead: drain it, and give back what it had
-    borrowed. True if it was.
+    borrowed. True if it was. `low_balance`: as in `Drain`.
 
     Raises what the database raises, and OSError; what is not done then is done the next time.
     """
@@ -42,7 +43,7 @@ async def adopt(
         spool.open(adopting=True)
     except SpoolLocked:
         return False
-    drain = Drain(engine, spool, books, _nothing)
+    drain = Drain(engine, spool, books, _nothing, low_balance)
     records = 0
     try:
         drain.look_until(spool.tail)

@@ -4,7 +4,7 @@ Figures are read under the `books` lock, so that no batch is committed in betwee
 process has posted and not drained is kept apart (`account.py`), so a figure that was read again replaces the old one
 and loses nothing.
 
-Windows, and what was spent on one model, are sums (`metering.py`). They are read when a key has a cap on them that is
+Windows, and what was spent on one model or by a member of an org, are sums (`metering.py`). They are read when a key has a cap on them that is
 not tracked yet, which is when it is opened, or when the control plane sets the cap later; in the second case the spool
 is asked too, for what is posted and not in the sums. They are read again when the clock went back to before something
 that had left, and, by a process that shares the database, whenever it borrows.
@@ -30,6 +30,7 @@ from bytespike.ledger.account import (
     LIFETIME,
     CappedKey,
     KeyAccount,
+    Member,
     Meter,
     Owner,
     Slots,
@@ -37,6 +38,8 @@ from bytespike.ledger.account import (
     Wallet,
     capped_models,
     limits_of,
+    member_limits,
+    member_of,
 )
 from bytespike.ledger.drain import Drained
 from bytespike.ledger.entries import WALLET_KIND
@@ -45,7 +48,7 @@ from bytespike.ledger.leases import Borrowed
 from bytespike.ledger.lending import Ask, Facts
 from bytespike.ledger.metering import Wanted
 from bytespike.ledger.records import Receipt
-from bytespike.ledger.windows import WINDOWS, RollingWindow
+from bytespike.ledger.restoring import member_meter, model_meter, restore
 from bytespike.store.engine import reading
 
 #: Open accounts, unless they are in use.
@@ -85,6 +88,7 @@ class Book:
         self.accounts: OrderedDict[str, KeyAccount] = OrderedDict()  # the longest unused first
         self.wallets: dict[str, Wallet] = {}
         self.owners: dict[str, Owner] = {}
+        self.members: dict[str, Member] = {}
         self._latest_us = 0
 
     def __len__(self) -> int:
@@ -184,6 +188,13 @@ class Book:
                 meter.undrained -= amount
                 meter.drained(amount)
                 meter.spent += amount
+        for id, amount in drained.by_member.items():
+            member = self.members.get(id)
+            if member is not None:
+                member.undrained -= amount
+                member.drained(amount)
+                member.spent += amount
+                self._forget_member(member)
 
     # --- borrowing -------------------------------------------------------------------------------------------------
 
@@ -195,18 +206,29 @@ class Book:
             caps.append(account.cap)
         if on_model is not None and on_model.capped:
             caps.append(on_model.cap)
+        member = account.member
+        if member is not None and member.capped:
+            caps.append(member.cap)
         if account.record.rpm is not None:
             caps.append(owner.starts.cap)
         models = ("",) if on_model is None else ("", on_model.model)
         wanted = tuple(each for each in self._wanted(account.record) if each.model in models)
-        return Ask(account.wallet.id, account.key_id, owner.id, wanted, tuple(caps))
+        return Ask(
+            account.wallet.id,
+            account.key_id,
+            member.cap if member is not None and member.capped else None,
+            owner.id,
+            wanted,
+            tuple(caps),
+        )
 
     def take_in(self, account: KeyAccount, on_model: Meter | None, facts: Facts) -> None:
         """The database's figures, as they are now, into the meters. Under the lock, as all reading is."""
         account.wallet.balance = facts.balance
         account.spent = facts.spent
         self._restore(account, facts.sums)
-        for meter in (account.wallet, account, on_model, account.owner.slots, account.owner.starts):
+        owner = account.owner
+        for meter in (account.wallet, account, on_model, account.member, owner.slots, owner.starts):
             if meter is not None:
                 meter.others = facts.others.get(meter.cap, 0)
 
@@ -215,6 +237,7 @@ class Book:
         yield from self.wallets.values()
         for account in self.accounts.values():
             yield from account.meters()
+        yield from self.members.values()
         for owner in self.owners.values():
             yield owner.slots
             yield owner.starts
@@ -229,6 +252,8 @@ class Book:
                 key_id, _, model = rest.partition("/")
                 account = self.accounts.get(key_id)
                 return account if account is None or not model else account.models.get(model)
+            case "member":
+                return self.members.get(cap)
             case "slots":
                 owner = self.owners.get(rest)
                 return None if owner is None else owner.slots
@@ -243,6 +268,9 @@ class Book:
         wanted = [Wanted(key.id, "", span) for span in limits_of(key, "") if span != LIFETIME]
         for model in capped_models(key):
             wanted += [Wanted(key.id, model, span) for span in limits_of(key, model)]
+        member = member_of(key)
+        if member is not None:
+            wanted += [Wanted(member, "", span) for span in member_limits(key)]
         return tuple(wanted)
 
     async def _read(self, key: CappedKey) -> _Read:
@@ -269,54 +297,30 @@ class Book:
             account.move(wallet, owner)
         for model in capped_models(key):
             if model not in account.models:
-                account.models[model] = self._model_meter(account, model)
+                account.models[model] = model_meter(account, model, self._receipts_undrained, self._holds)
+        self._join_member(account, key)
         self._restore(account, found.sums)
         account.follow(key)
         self.accounts.move_to_end(key.id)
         self._drop_unused()
         return account
 
-    def _model_meter(self, account: KeyAccount, model: str) -> Meter:
-        """A meter that begins now, with what is posted and not drained, and what is held."""
-        meter = Meter(account.key_id, model, 0)
-        if account.undrained:
-            meter.undrained = sum(
-                receipt.credits
-                for receipt in self._receipts_undrained()
-                if receipt.key_id == account.key_id and receipt.model == model
-            )
-        if account.open_holds:
-            for hold in self._holds():
-                if hold.account is account and hold.model == model:
-                    hold.draw_on(meter)
-        return meter
+    def _join_member(self, account: KeyAccount, key: CappedKey) -> None:
+        """One meter for all keys of a member, if he has caps: the first that brings them begins it for all."""
+        id = member_of(key)
+        if id is None or account.member is not None:
+            return
+        member = self.members.get(id)
+        if member is not None:
+            account.join(member)
+        elif key.member_caps:
+            member = self.members[id] = member_meter(id, self._receipts_undrained, self._holds)
+            for each in self.accounts.values():
+                if member_of(each.record) == id:
+                    each.join(member)
 
     def _restore(self, account: KeyAccount, sums: metering.Sums) -> None:
-        """Windows and lifetimes as the database sums them, with what is posted and not drained added."""
-        now_us = self.now_us()
-        undrained: list[Receipt] | None = None
-        for meter in account.meters():
-            fresh: list[RollingWindow] = []
-            for spec in WINDOWS:
-                found = sums.get(Wanted(meter.key_id, meter.model, spec.name).id)
-                if found is not None:
-                    window = meter.windows[spec.name] = metering.window_of(spec, found, now_us)
-                    fresh.append(window)
-            if meter.model:
-                lifetime = sums.get(Wanted(meter.key_id, meter.model, LIFETIME).id)
-                if lifetime is not None:
-                    meter.spent = sum(amount for _, amount in lifetime)
-                    meter.summed = True
-            if fresh and meter.undrained:
-                if undrained is None:
-                    mine = account.key_id
-                    undrained = [each for each in self._receipts_undrained() if each.key_id == mine]
-                for receipt in undrained:
-                    if meter.model in ("", receipt.model):
-                        for window in fresh:
-                            window.add(receipt.at, receipt.credits)
-            # Caps hold on to their windows.
-            meter.caps = tuple((limit, meter.windows[spec.name], spec) for limit, _, spec in meter.caps)
+        restore(account, sums, self.now_us(), self._receipts_undrained)
 
     async def _make(self, account_id: str, meters: Iterable[Wanted]) -> None:
         """A wallet and meters that are missing."""
@@ -341,11 +345,15 @@ class Book:
             account.close()
             self._forget_idle(account.wallet)
             self._forget_owner(account.owner.id)
+            if account.member is not None:
+                self._forget_member(account.member)
 
     def forget(self, meter: Borrowed) -> None:
         """Nothing is borrowed of it any more: drop it, if it was kept for that alone."""
         if isinstance(meter, Wallet):
             self._forget_idle(meter)
+        elif isinstance(meter, Member):
+            self._forget_member(meter)
         elif isinstance(meter, Slots | Starts):
             self._forget_owner(meter.user_id)
 
@@ -353,6 +361,10 @@ class Book:
         owner = self.owners.get(user_id)
         if owner is not None and owner.idle:
             del self.owners[user_id]
+
+    def _forget_member(self, member: Member) -> None:
+        if member.idle:
+            self.members.pop(member.cap, None)
 
     def _forget_idle(self, wallet: Wallet) -> None:
         if wallet.idle:

@@ -4,7 +4,8 @@
     receipts     each usage row has one transfer of the same credits from the same wallet to revenue, and each usage
                  transfer has its row
     keys         a key's lifetime spend is the sum of its usage
-    meters       so is each sum that a cap is compared with
+    meters       so is each sum that a cap of a key or a member is compared with
+    rollups      and what usage pages show: each is what its usage rows add up to
     leases       no more is lent of a wallet than it has, and to somebody who is there
     wallets      none is below zero by more than its receipts were under-estimated
     hashes       each transfer still has the inputs that it was made with
@@ -27,6 +28,7 @@ from bytespike.ledger import doctor_sql as sql
 from bytespike.ledger.amounts import format_usd
 from bytespike.ledger.entries import input_hash, usage_key
 from bytespike.ledger.frames import Frame, UnreadableRecord, decode_payload
+from bytespike.ledger.rollups import DAY_US, wrong_rollups
 from bytespike.ledger.segments import BYTES_SUFFIX, QUARANTINE, RECORD_SUFFIX, found_segments, read_frames
 from bytespike.ledger.sql import TRANSFERS_KNOWN
 from bytespike.store.engine import reading
@@ -78,7 +80,17 @@ async def examine(engine: AsyncEngine, *spool_dirs: Path) -> Report:
             await connection.execution_options(isolation_level="REPEATABLE READ")
         findings = await _integers(connection)
         if not findings:  # else no sum means anything
-            for check in (_balances, _receipts, _keys, _meters, _leases, _wallets, _hashes, _attempts):
+            for check in (
+                _balances,
+                _receipts,
+                _keys,
+                _meters,
+                _rollups,
+                _leases,
+                _wallets,
+                _hashes,
+                _attempts,
+            ):
                 findings += await check(connection)
         records = undrained = quarantined = 0
         for each in spool_dirs:
@@ -103,18 +115,8 @@ async def _balances(connection: AsyncConnection) -> list[Finding]:
     findings: list[Finding] = []
     for id, balance, moved in await connection.execute(sql.wrong_balances(FINDINGS_MAX)):
         suspect = (await connection.execute(sql.first_transfer_of(id, abs(balance - moved)))).scalar()
-        findings.append(
-            Finding(
-                "error",
-                "balances",
-                id,
-                f"the balance is ${format_usd(balance)}, its transfers add up to ${format_usd(moved)}"
-                + (f"; transfer {suspect} has just this difference" if suspect else ""),
-                transfer=suspect,
-                expected=moved,
-                found=balance,
-            )
-        )
+        message = f"the balance is ${format_usd(balance)}, its transfers add up to ${format_usd(moved)}"
+        findings.append(_differs("balances", id, message, suspect, expected=moved, found=balance))
     total = (await connection.execute(sql.SUM_OF_BALANCES)).scalar_one()
     if total:
         findings.append(
@@ -174,17 +176,26 @@ async def _receipts(connection: AsyncConnection) -> list[Finding]:
 
 
 async def _keys(connection: AsyncConnection) -> list[Finding]:
-    return [
-        Finding(
-            "error",
-            "keys",
-            id,
-            f"the key has ${format_usd(spent)} as its lifetime spend, its receipts add up to ${format_usd(used)}",
-            expected=used,
-            found=spent,
-        )
-        for id, spent, used in (await connection.execute(sql.wrong_spent(FINDINGS_MAX)))
-    ]
+    findings: list[Finding] = []
+    for id, spent, used in await connection.execute(sql.wrong_spent(FINDINGS_MAX)):
+        suspect = await _suspect(connection, id, "", spent - used)
+        message = f"the key has ${format_usd(spent)} as its lifetime spend, its receipts add up to ${format_usd(used)}"
+        findings.append(_differs("keys", id, message, suspect, expected=used, found=spent))
+    return findings
+
+
+async def _suspect(connection: AsyncConnection, subject: str, model: str, difference: int) -> str | None:
+    """The first transfer that may have been counted once too often, or not at all."""
+    found = await connection.execute(sql.first_receipt_of(subject, model, abs(difference)))
+    return found.scalar()
+
+
+def _differs(
+    check: str, subject: str, message: str, suspect: str | None, *, expected: int, found: int
+) -> Finding:
+    if suspect is not None:
+        message += f"; transfer {suspect} has just this difference"
+    return Finding("error", check, subject, message, transfer=suspect, expected=expected, found=found)
 
 
 async def _wallets(connection: AsyncConnection) -> list[Finding]:
@@ -256,16 +267,28 @@ async def _integers(connection: AsyncConnection) -> list[Finding]:
 
 
 async def _meters(connection: AsyncConnection) -> list[Finding]:
+    findings: list[Finding] = []
+    for id, subject, model, summed, used in await connection.execute(sql.wrong_meters(FINDINGS_MAX)):
+        suspect = await _suspect(connection, subject, model, summed - used)
+        message = f"the sum that a cap is compared with is ${format_usd(summed)}, the receipts add up to ${format_usd(used)}"
+        findings.append(_differs("meters", id, message, suspect, expected=used, found=summed))
+    return findings
+
+
+async def _rollups(connection: AsyncConnection) -> list[Finding]:
     return [
         Finding(
             "error",
-            "meters",
-            id,
-            f"the sum that a cap is compared with is ${format_usd(summed)}, the receipts add up to ${format_usd(used)}",
-            expected=used,
-            found=summed,
+            "rollups",
+            f"{user_id}/{key_id}/{model}",
+            f"the {'day' if span_us == DAY_US else 'hour'} from {start} on: its receipts are {requests} more than the "
+            f"rollup has, and ${format_usd(credits)} more",
+            expected=0,
+            found=credits,
         )
-        for id, summed, used in (await connection.execute(sql.wrong_meters(FINDINGS_MAX)))
+        for user_id, span_us, start, model, key_id, credits, requests in (
+            await connection.execute(wrong_rollups(FINDINGS_MAX))
+        )
     ]
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Select,
+    Text,
     and_,
     case,
     cast,
@@ -25,6 +26,7 @@ from bytespike.store.tables import (
     borrowers,
     keys,
     leases,
+    members,
     meter_sums,
     meters,
     transfers,
@@ -150,16 +152,20 @@ def wrong_spent(limit: int) -> Select[str, int, int]:
     )
 
 
-def wrong_meters(limit: int) -> Select[str, int, int]:
-    """(meter, what it sums up, the sum of the receipts) where they differ: of all time, or since its oldest bucket."""
+def wrong_meters(limit: int) -> Select[str, str, str, int, int]:
+    """(meter, whose, its model, what it sums up, the sum of the receipts) where they differ: of all time, or since its
+    oldest bucket."""
     oldest = (
-        select(func.min(meter_sums.c.bucket)).where(meter_sums.c.meter_id == meters.c.id).scalar_subquery()
+        select(func.min(meter_sums.c.bucket))
+        .where(meter_sums.c.meter_id == meters.c.id)
+        .correlate_except(meter_sums)
+        .scalar_subquery()
     )
     summed = select(_sum(meter_sums.c.amount)).where(meter_sums.c.meter_id == meters.c.id).scalar_subquery()
     used = (
         select(_sum(usage.c.credits))
         .where(
-            usage.c.key_id == meters.c.key_id,
+            _is_of(meters.c.key_id),
             or_(meters.c.model == "", usage.c.model == meters.c.model),
             # One that has no bucket has no receipt either, as far back as it goes.
             usage.c.at >= func.coalesce(oldest, 0) * meters.c.bucket_us,
@@ -167,7 +173,38 @@ def wrong_meters(limit: int) -> Select[str, int, int]:
         .scalar_subquery()
     )
     has_any = exists().where(meter_sums.c.meter_id == meters.c.id)
-    return select(meters.c.id, summed, used).where(has_any, summed != used).order_by(meters.c.id).limit(limit)
+    return (
+        select(meters.c.id, meters.c.key_id, meters.c.model, summed, used)
+        .where(has_any, summed != used)
+        .order_by(meters.c.id)
+        .limit(limit)
+    )
+
+
+def _is_of(subject: ColumnElement[str]) -> ColumnElement[bool]:
+    """A usage row is of this key, or of this member. Either way an index finds it: one of them names nobody else."""
+    user_id = select(members.c.user_id).where(members.c.id == subject).correlate_except(members)
+    org_id = select(members.c.org_id).where(members.c.id == subject).correlate_except(members)
+    return or_(
+        usage.c.key_id == subject,
+        and_(usage.c.user_id == user_id.scalar_subquery(), usage.c.org_id == org_id.scalar_subquery()),
+    )
+
+
+def first_receipt_of(subject: str, model: str, amount: int) -> Select[str]:
+    """The first usage transfer of a key or a member, on one model or ("") any, of just this amount."""
+    return (
+        select(transfers.c.id)
+        .select_from(transfers.join(usage, usage.c.request_id == transfers.c.request_id))
+        .where(
+            _is_of(literal(subject, Text())),
+            or_(literal(model, Text()) == "", usage.c.model == model),
+            transfers.c.kind == "usage",
+            transfers.c.amount == amount,
+        )
+        .order_by(transfers.c.created_at, transfers.c.id)
+        .limit(1)
+    )
 
 
 def lent_beyond_balance(limit: int) -> Select[str, int, int]:

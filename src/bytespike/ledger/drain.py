@@ -1,7 +1,8 @@
 """From the spool into the database: every settlement once, however often it is tried.
 
 One batch is one transaction: a usage row and a transfer for each receipt, the wallets debited, revenue credited, the
-keys' lifetime spend and meters raised, the leases that covered it lowered, the attempts kept. All of it happens or none.
+keys' lifetime spend and meters raised, wallets that get low told of, the leases that covered it lowered, the attempts kept, the rollups added to. All
+of it happens or none.
 
 Once. A transfer's idempotency key is its request's, and unique. Records that may have been drained before (found in the
 spool at start, or part of a batch whose commit was never confirmed) are looked up first, and what the books have
@@ -33,9 +34,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from bytespike.ledger import lending, metering, sql
 from bytespike.ledger.entries import REVENUE
 from bytespike.ledger.frames import Frame, UnreadableRecord, decode_payload
+from bytespike.ledger.low_balance import Change, tell
 from bytespike.ledger.records import Receipt
+from bytespike.ledger.rollups import Rollups
 from bytespike.ledger.rows import Row, attempt_row, receipt_hash, receipt_key, transfer_row, usage_row
 from bytespike.ledger.spool import Position, Spool, Unread
+from bytespike.store.members import member_id
 
 log = structlog.get_logger("bytespike.ledger")
 
@@ -79,12 +83,13 @@ def reason_of(error: Exception) -> str:
 
 
 class Drained(NamedTuple):
-    """What became durable. Micro-dollars: `by_wallet`, `by_key` and `by_model` (a key and a model) were posted by these
-    records; `balances` and `spent` are what the database has now, for those of them that it knows."""
+    """What became durable. Micro-dollars: `by_wallet`, `by_key`, `by_model` (a key and a model) and `by_member` were posted
+    by these records; `balances` and `spent` are what the database has now, for those of them that it knows."""
 
     by_wallet: Mapping[str, int]
     by_key: Mapping[str, int]
     by_model: Mapping[tuple[str, str], int]
+    by_member: Mapping[str, int]
     balances: Mapping[str, int]
     spent: Mapping[str, int]
 
@@ -95,6 +100,7 @@ class _Sums(NamedTuple):
     by_wallet: dict[str, int]
     by_key: dict[str, int]
     by_model: dict[tuple[str, str], int]
+    by_member: dict[str, int]
     total: int
 
 
@@ -110,10 +116,16 @@ class _Batch(NamedTuple):
 class Drain:
     """One spool into one database. It keeps a connection of its own, so that its statements stay prepared there.
 
-    `borrower`: whose leases covered what is drained, and are less by it; None where no lease says anything of it."""
+    `borrower`: whose leases covered what is drained, and are less by it; None where no lease says anything of it.
+    `low_balance`: the threshold of wallets that have none of their own, micro-dollars, 0 for none."""
 
     def __init__(
-        self, engine: AsyncEngine, spool: Spool, books: asyncio.Lock, drained: Callable[[Drained], None]
+        self,
+        engine: AsyncEngine,
+        spool: Spool,
+        books: asyncio.Lock,
+        drained: Callable[[Drained], None],
+        low_balance: int = 0,
     ) -> None:
         self._engine = engine
         self._spool = spool
@@ -121,8 +133,10 @@ class Drain:
         self._drained = drained
         self._one_batch = asyncio.Lock()
         self._many = sql.ManyRows(engine.dialect)
+        self._rollups = Rollups(engine.dialect)
         self._connection: AsyncConnection | None = None
         self.borrower: str | None = None
+        self.low_balance = low_balance
         self._look_until = Position(0, 0)
         self._committing = False
         self.set_aside = 0
@@ -188,7 +202,7 @@ class Drain:
         if not isinstance(error, UnreadableRecord):
             receipt = decode_payload(payload).receipt
             posted = _sums_of(() if receipt is None else (receipt,))
-            self._drained(Drained(posted.by_wallet, posted.by_key, posted.by_model, {}, {}))
+            self._drained(Drained(posted.by_wallet, posted.by_key, posted.by_model, posted.by_member, {}, {}))
         self._spool.release(one)
 
     async def _transact(self, unread: Unread, look: bool) -> None:
@@ -205,39 +219,58 @@ class Drain:
                 if look:
                     fresh = await _not_known(connection, batch)
                     moved = _sums_of(fresh.receipts)
-                balances = await self._move_money(connection, posted, moved)
+                balances = await self._move_money(connection, posted, moved, _newest(batch.receipts))
                 spent = await self._raise_spent(connection, posted, moved)
                 await self._add_to_meters(connection, fresh.receipts, moved)
                 if self.borrower is not None:
                     await lending.drained(
-                        connection, self.borrower, moved.by_wallet, moved.by_key, moved.by_model
+                        connection,
+                        self.borrower,
+                        moved.by_wallet,
+                        moved.by_key,
+                        moved.by_model,
+                        moved.by_member,
                     )
                 await self._many.write(connection, "add_usage", fresh.usage)
                 await self._many.write(connection, "add_transfers", fresh.transfers)
                 await self._many.write(connection, "add_attempts", batch.attempts)
+                await self._rollups.add(connection, fresh.receipts)
             except BaseException:
                 await transaction.rollback()
                 raise
             self._committing = True
             await transaction.commit()
             self._committing = False
-            self._drained(Drained(posted.by_wallet, posted.by_key, posted.by_model, balances, spent))
+            self._drained(
+                Drained(posted.by_wallet, posted.by_key, posted.by_model, posted.by_member, balances, spent)
+            )
             self._spool.release(unread)
 
-    async def _move_money(self, connection: AsyncConnection, posted: _Sums, moved: _Sums) -> dict[str, int]:
-        """Debit the wallets and credit revenue with what is `moved`. Gives the new balance of every wallet in `posted`.
+    async def _move_money(
+        self, connection: AsyncConnection, posted: _Sums, moved: _Sums, at_us: int
+    ) -> dict[str, int]:
+        """Debit the wallets and credit revenue with what is `moved`, and tell of wallets that get low by it. Gives the new
+        balance of every wallet in `posted`. `at_us`: when the newest of it was posted.
 
         Raises `MissingAccount`.
         """
         if not posted.by_wallet:
             return {}
         found = await connection.execute(sql.BALANCES_LOCKED, {"ids": [*posted.by_wallet, REVENUE]})
-        balances = {id: balance for id, balance in found}
+        balances: dict[str, int] = {}
+        thresholds: dict[str, int | None] = {}
+        for id, balance, threshold in found:
+            balances[id] = balance
+            thresholds[id] = threshold
         missing = (posted.by_wallet.keys() | {REVENUE}) - balances.keys()
         if missing:
             raise MissingAccount(f"no account {min(missing)}")
         changes = {id: -amount for id, amount in moved.by_wallet.items()}
         await self._change(connection, "add_to_balances", changes | {REVENUE: moved.total})
+        fell = [
+            Change(id, balances[id], balances[id] + change, thresholds[id]) for id, change in changes.items()
+        ]
+        await tell(connection, fell, self.low_balance, at_us)
         return {id: balances[id] + changes.get(id, 0) for id in posted.by_wallet}
 
     async def _raise_spent(self, connection: AsyncConnection, posted: _Sums, moved: _Sums) -> dict[str, int]:
@@ -252,10 +285,12 @@ class Drain:
     async def _add_to_meters(
         self, connection: AsyncConnection, receipts: Sequence[Receipt], moved: _Sums
     ) -> None:
-        """Add to the sums that caps are compared with. The keys are locked."""
+        """Add to the sums that caps are compared with. The keys are locked, and the members now."""
         if not moved.by_key:
             return
-        found = await connection.execute(sql.METERS_OF, {"ids": [*moved.by_key]})
+        if moved.by_member:
+            await connection.execute(sql.MEMBERS_LOCKED, {"ids": [*moved.by_member]})
+        found = await connection.execute(sql.METERS_OF, {"ids": [*moved.by_key, *moved.by_member]})
         rows = metering.additions(receipts, [metering.Known(*row) for row in found])
         if rows:
             await self._many.write(connection, "add_to_sums", rows)
@@ -280,6 +315,11 @@ async def _batch_of(frames: Sequence[Frame]) -> _Batch:
         if number % _SLICE_RECORDS == 0:
             await asyncio.sleep(0)
     return batch
+
+
+def _newest(receipts: Sequence[Receipt]) -> int:
+    """When the newest was posted, Unix microseconds; 0 if there is none."""
+    return max((receipt.at for receipt in receipts), default=0)
 
 
 async def _not_known(connection: AsyncConnection, batch: _Batch) -> _Batch:
@@ -307,6 +347,7 @@ def _sums_of(receipts: Iterable[Receipt]) -> _Sums:
     by_wallet: dict[str, int] = {}
     by_key: dict[str, int] = {}
     by_model: dict[tuple[str, str], int] = {}
+    by_member: dict[str, int] = {}
     total = 0
     for receipt in receipts:
         credits = receipt.credits
@@ -314,5 +355,8 @@ def _sums_of(receipts: Iterable[Receipt]) -> _Sums:
         by_key[receipt.key_id] = by_key.get(receipt.key_id, 0) + credits
         on_model = (receipt.key_id, receipt.model)
         by_model[on_model] = by_model.get(on_model, 0) + credits
+        if receipt.org_id is not None:
+            member = member_id(receipt.org_id, receipt.user_id)
+            by_member[member] = by_member.get(member, 0) + credits
         total += credits
-    return _Sums(by_wallet, by_key, by_model, total)
+    return _Sums(by_wallet, by_key, by_model, by_member, total)

@@ -26,7 +26,7 @@ class HoldResolved(RuntimeError):
 class Hold:
     """`amount` micro-dollars of one request. It keeps the meters that it was taken from: its key may have moved on.
 
-    `on_model`: the meter of its `model`, where there are caps on that, or were. `lives`: somebody said so since the last
+    `on_model`: the meter of its `model`, where there are caps on that, or were; `on_member` likewise. `lives`: somebody said so since the last
     sweep.
     """
 
@@ -35,6 +35,7 @@ class Hold:
         "amount",
         "lives",
         "model",
+        "on_member",
         "on_model",
         "owner",
         "request_id",
@@ -56,6 +57,7 @@ class Hold:
         self.owner: Owner = account.owner
         self.model = model
         self.on_model: Meter | None = None
+        self.on_member: Meter | None = None
         self.request_id = request_id
         self.amount = amount
         self.since_ns = since_ns
@@ -67,11 +69,18 @@ class Hold:
         account.owner.slots.in_flight += 1
         if account.models and (meter := account.models.get(model)) is not None:
             self.draw_on(meter)
+        if account.member is not None:
+            self.draw_on_member(account.member)
 
     def draw_on(self, meter: Meter) -> None:
         """There are caps on its model: it is held for under them too."""
         self.on_model = meter
         meter.held += self.amount
+
+    def draw_on_member(self, member: Meter) -> None:
+        """There are caps on its key's owner in his org: it is held for under them too."""
+        self.on_member = member
+        member.held += self.amount
 
     def keep(self) -> None:
         """Its request lives: it does not expire for another maximum age."""
@@ -84,6 +93,8 @@ class Hold:
         self.account.held += credits
         if self.on_model is not None:
             self.on_model.held += credits
+        if self.on_member is not None:
+            self.on_member.held += credits
 
     def check_unresolved(self) -> None:
         """Raises `HoldResolved`."""
@@ -110,4 +121,6 @@ class Hold:
         self.owner.slots.in_flight -= 1
         if self.on_model is not None:
             self.on_model.held -= amount
+        if self.on_member is not None:
+            self.on_member.held -= amount
         return True

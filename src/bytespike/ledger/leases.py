@@ -1,7 +1,7 @@
 """Caps that several processes share: what this one has borrowed of each.
 
 A **cap** is anything that runs out: a wallet ("wallet:user:u1"), what a key may spend in all ("key:k1") or on one model
-("key:k1/gpt-5-5"), a user's requests in flight ("slots:u1") and of the last minute ("starts:u1"). A **borrower** is a
+("key:k1/gpt-5-5"), what a member of an org may spend there ("member:o1/u1"), a user's requests in flight ("slots:u1") and of the last minute ("starts:u1"). A **borrower** is a
 process that spends here; it is known by its spool, for what it has spent and not drained is in there. A **lease** is a
 row: this borrower has so much of that cap.
 
@@ -12,7 +12,7 @@ The one rule, for every cap at every moment, as the database sees it:
 A lease covers what its borrower has posted and not drained, what it holds for requests in flight, and what it may still
 hold. So a process that holds no more than it has borrowed needs to ask nobody. Draining moves money from the lease to
 what is posted, in one transaction: nothing else changes. Whoever reads limit, posted and leases to borrow more locks
-the cap's own row (the account's, the key's, the user's), which draining locks too.
+the cap's own row (the account's, the key's, the member's, the user's), which draining locks too.
 
 A key's quota and its windows are one cap: each micro-dollar counts against all of them, so there is as much to borrow
 as the tightest has. Money that leaves a window can be borrowed again. A request of the last minute occupies its place
@@ -42,13 +42,15 @@ held against it that is not in the database. Only this process writes its rows.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 #: What was borrowed in advance is topped up when less than 1 / this of it is left.
 LOW_SHARE = 4
 #: Never low.
 NEVER_LOW = -(1 << 62)
 
 
-class Borrowed:
+class Borrowed(ABC):
     """One cap, as this process shares it. Units are the cap's: micro-dollars, or requests.
 
     `granted`: what it has borrowed, in all. `others`: what all others together have. `low`: when so little is free of
@@ -64,9 +66,9 @@ class Borrowed:
         self.low = NEVER_LOW
         self.busy = False
 
+    @abstractmethod
     def used(self, monotonic_us: int) -> int:
         """What is spent and not drained, and what is held."""
-        raise NotImplementedError
 
     def shed(self, monotonic_us: int) -> int:
         """Hold nothing more against what is idle. Gives what is in use, which is what the lease must still cover."""

@@ -5,8 +5,8 @@ when something was delivered, voided when not. Both are plain functions on meter
 awaited, so nothing happens in between, and no cap can be passed by requests that run at once.
 
     limit - posted - held    is what every check compares with: the wallet, the key's lifetime quota, each of its
-                             windows, those of its caps on the request's model; besides, requests in flight and per
-                             minute of the user who owns the key
+                             windows, those of its caps on the request's model and of its owner's in his org; besides,
+                             requests in flight and per minute of the user who owns the key
 
 Posting bills exactly what was delivered. Where that is more than was held, a cap is passed by the difference, which is
 why holds are worst cases; where it is less, the rest is free again at once. A stream that produces more than was held
@@ -50,6 +50,7 @@ from bytespike.ledger.spool import Spool, SpoolLocked
 from bytespike.ledger.standing import Standing, WindowStanding, standing_of
 from bytespike.ledger.upkeep import Upkeep
 from bytespike.ledger.waiting import Waiting
+from bytespike.loop_turn import LoopTurn
 
 __all__ = [
     "Hold",
@@ -106,7 +107,8 @@ class LedgerStats(Struct, frozen=True):
 
 
 class Ledger:
-    """`engine` must have the newest schema. The spool is opened and closed here."""
+    """`engine` must have the newest schema. The spool is opened and closed here. `low_balance`: micro-dollars below which a
+    wallet without a threshold of its own is low, 0 for none."""
 
     def __init__(
         self,
@@ -119,6 +121,7 @@ class Ledger:
         drain_interval_ms: int = DRAIN_INTERVAL_MS,
         sync_interval_ms: int = SYNC_INTERVAL_MS,
         lease_term_s: int = TERM_S,
+        low_balance: int = 0,
     ) -> None:
         self._engine = engine
         self._spool = spool
@@ -128,7 +131,7 @@ class Ledger:
         self._book = Book(
             engine, clock, books, self._receipts_undrained, lambda: self._holds.values(), accounts_max
         )
-        self._drain = Drain(engine, spool, books, self._on_drained)
+        self._drain = Drain(engine, spool, books, self._on_drained, low_balance)
         self._sharing = Sharing(engine, clock, books, self._book, self._drain, lease_term_s)
         self._waiting = Waiting(self._sharing, clock)
         self._upkeep = Upkeep(
@@ -143,6 +146,7 @@ class Ledger:
         )
         self._holds: dict[str, Hold] = {}  # the oldest first
         self._serving = False
+        self.turn = LoopTurn()
         self._held = 0
         self._posted = self._voided = self._expired = 0
 
@@ -219,7 +223,7 @@ class Ledger:
 
     async def open(self, key: CappedKey) -> KeyAccount:
         """The key's account, read from the database if need be. Raises what the database raises."""
-        if self._drain.unconfirmed and self._book.has_undrained(key.id):
+        if self._drain.unconfirmed and (key.member_caps or self._book.has_undrained(key.id)):
             # Some receipts may be in the rows and in the spool: a window read now could have them twice.
             await self._drain.once()
         return await self._book.open(key)
@@ -303,7 +307,10 @@ class Ledger:
         low = wallet.granted - wallet.undrained - wallet.held < wallet.low
         if low:
             wallet.low = NEVER_LOW
-        for meter in (account, on_model):
+        member = account.member
+        if member is not None:
+            member.busy = True
+        for meter in (account, on_model, member):
             if meter is not None and meter.granted - meter.undrained - meter.held < meter.low:
                 meter.busy = low = True
                 meter.low = NEVER_LOW
@@ -347,9 +354,11 @@ class Ledger:
             return False
         return found is not None
 
-    def post(self, hold: Hold, receipt: Receipt, attempts: tuple[Attempt, ...]) -> None:
+    def post(
+        self, hold: Hold, receipt: Receipt, attempts: tuple[Attempt, ...], *, gathered: bool = False
+    ) -> None:
         """Resolve the hold with what was delivered, also where it has expired meanwhile. On return the receipt is
-        durable (`Spool.append`).
+        durable (`Spool.append`); where it is `gathered`, before anything leaves at the end of the loop's turn.
 
         Raises, and has changed nothing: HoldResolved; ValueError: the receipt is not this hold's, or is no receipt.
         """
@@ -364,12 +373,14 @@ class Ledger:
             or receipt.key_id != account.key_id
         ):
             raise ValueError(f"the receipt of {receipt.request_id} is not for the hold of {hold.request_id}")
-        self._append(receipt, attempts)
+        self._append(receipt, attempts, gathered=gathered)
         self._resolve(hold, "posted")
         hold.wallet.undrained += credits
         account.posted(receipt.at, credits)
         if account.models and (meter := account.models.get(receipt.model)) is not None:
             meter.posted(receipt.at, credits)
+        if account.member is not None:
+            account.member.posted(receipt.at, credits)
         self._posted += 1
 
     def void(self, hold: Hold, attempts: tuple[Attempt, ...] = ()) -> None:
@@ -439,9 +450,12 @@ class Ledger:
             del self._holds[hold.request_id]
             self._held -= hold.amount
 
-    def _append(self, receipt: Receipt, attempts: tuple[Attempt, ...]) -> None:
+    def _append(self, receipt: Receipt, attempts: tuple[Attempt, ...], *, gathered: bool) -> None:
         try:
-            self._spool.append(Settled(receipt, attempts))
+            if not gathered:
+                self._spool.append(Settled(receipt, attempts))
+            elif self._spool.gather(Settled(receipt, attempts)):
+                self.turn.first(self._spool.flush)
         except ValueError:
             # Too large, then. What makes it so is the caller's, and must not make the request free.
             short = structs.replace(

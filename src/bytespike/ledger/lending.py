@@ -1,7 +1,7 @@
 """Lending, as the database sees it: who borrows, what is lent, what is left to lend. `leases.py` has the theory.
 
 Everything here runs in a transaction of its caller. What reads limits to lend more takes the locks of what it reads, in
-one order everywhere: the account's row, the key's, the user's. Draining takes them in the same order. Giving back takes
+one order everywhere: the account's row, the key's, the member's, the user's. Draining takes them in the same order. Giving back takes
 none: a lease that is thought larger than it is does no harm.
 """
 
@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bytespike.ledger import lease_sql as sql
 from bytespike.ledger import metering
-from bytespike.ledger.sql import KEY_LOCKED
+from bytespike.ledger.sql import KEY_LOCKED, MEMBERS_LOCKED
 from bytespike.ledger.windows import MINUTE_US, SECOND_US
 
 #: An arbitrary number: on PostgreSQL only joining and leaving lock it.
@@ -37,10 +37,12 @@ class Borrower(NamedTuple):
 
 
 class Ask(Struct, frozen=True):
-    """What one request draws on. `meters`: the sums that its caps are compared with."""
+    """What one request draws on. `member_id`: whose caps in an org bind it, if any do. `meters`: the sums that its caps are
+    compared with."""
 
     wallet_id: str
     key_id: str
+    member_id: str | None
     user_id: str
     meters: tuple[metering.Wanted, ...]
     caps: tuple[str, ...]
@@ -138,6 +140,8 @@ async def look(connection: AsyncConnection, me: str, ask: Ask, now_us: int) -> F
     """What there is to lend; it stays so until the transaction ends."""
     balance = (await connection.execute(sql.BALANCE_LOCKED, {"id": ask.wallet_id})).scalar() or 0
     spent = (await connection.execute(KEY_LOCKED, {"id": ask.key_id})).scalar() or 0
+    if ask.member_id is not None:
+        await connection.execute(MEMBERS_LOCKED, {"ids": [ask.member_id]})
     await connection.execute(sql.USER_LOCKED, {"id": ask.user_id})
     sums = await metering.read(connection, ask.meters)
     missing = [each for each in ask.meters if each.id not in sums]
@@ -189,9 +193,10 @@ async def drained(
     by_wallet: Mapping[str, int],
     by_key: Mapping[str, int],
     by_model: Mapping[tuple[str, str], int],
+    by_member: Mapping[str, int],
 ) -> None:
     """So much of what was lent is posted now."""
-    amounts: dict[str, int] = dict(by_wallet)
+    amounts: dict[str, int] = {**by_wallet, **by_member}
     for key_id, credits in by_key.items():
         amounts[f"key:{key_id}"] = credits
     for (key_id, model), credits in by_model.items():

@@ -1,7 +1,7 @@
 """The sums that caps are compared with: made when a cap is first met, read ever after, kept by the drain.
 
-A meter is one key's spend, on one model or on all, over one span, in buckets of the span's resolution. It begins in a
-transaction that holds the key's row, as draining does: what is in the usage rows then fills it, and every batch from
+A meter is one key's spend, on one model or on all, or that of a member of an org, over one span, in buckets of the span's
+resolution. It begins in a transaction that holds the key's or the member's row, as draining does: what is in the usage rows then fills it, and every batch from
 then on adds to it. So its sums are always those of the usage rows, and reading them costs no more for a busy key.
 """
 
@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bytespike.ledger import sql
 from bytespike.ledger.records import Receipt
 from bytespike.ledger.windows import HOUR_US, WINDOWS, RollingWindow, WindowSpec
+from bytespike.store.members import MEMBER_PREFIX, member_id
 
 #: A new meter goes back so much further than its span: somebody may set the clock back.
 CLOCK_BACK_US = 30 * 24 * HOUR_US
@@ -23,7 +24,7 @@ _SPECS = {spec.name: spec for spec in (*WINDOWS, _LIFETIME)}
 
 
 class Wanted(NamedTuple):
-    """A meter of a key: a model, or "" for all, and a span."""
+    """A meter of a key, or of a member (`key_id` is his id): a model, or "" for all, and a span."""
 
     key_id: str
     model: str
@@ -63,7 +64,10 @@ async def begin(connection: AsyncConnection, wanted: Iterable[Wanted], now_us: i
     """Make the meters that are missing, with what the usage rows say. In a transaction that writes."""
     for each in wanted:
         spec = _SPECS[each.span]
-        await connection.execute(sql.KEY_LOCKED, {"id": each.key_id})
+        if each.key_id.startswith(MEMBER_PREFIX):
+            await connection.execute(sql.MEMBERS_LOCKED, {"ids": [each.key_id]})
+        else:
+            await connection.execute(sql.KEY_LOCKED, {"id": each.key_id})
         made = await connection.execute(
             sql.begin_meter(
                 connection.dialect, each.id, each.key_id, each.model, spec.span_us, spec.bucket_us
@@ -84,7 +88,7 @@ def window_of(spec: WindowSpec, sums: Iterable[tuple[int, int]], now_us: int) ->
 
 
 def additions(receipts: Iterable[Receipt], meters: Iterable[Known]) -> list[tuple[str, int, int]]:
-    """What receipts add to the meters of their keys: (meter, bucket, micro-dollars)."""
+    """What receipts add to the meters of their keys and members: (meter, bucket, micro-dollars)."""
     by_key: dict[str, list[Known]] = {}
     for meter in meters:
         by_key.setdefault(meter.key_id, []).append(meter)
@@ -92,8 +96,12 @@ def additions(receipts: Iterable[Receipt], meters: Iterable[Known]) -> list[tupl
         return []
     sums: dict[tuple[str, int], int] = {}
     for receipt in receipts:
-        for meter in by_key.get(receipt.key_id, ()):
-            if meter.model in ("", receipt.model):
-                place = (meter.id, receipt.at // meter.bucket_us if meter.bucket_us else 0)
-                sums[place] = sums.get(place, 0) + receipt.credits
+        subjects = (receipt.key_id,)
+        if receipt.org_id is not None:
+            subjects = (receipt.key_id, member_id(receipt.org_id, receipt.user_id))
+        for subject in subjects:
+            for meter in by_key.get(subject, ()):
+                if meter.model in ("", receipt.model):
+                    place = (meter.id, receipt.at // meter.bucket_us if meter.bucket_us else 0)
+                    sums[place] = sums.get(place, 0) + receipt.credits
     return [(id, bucket, amount) for (id, bucket), amount in sums.items()]

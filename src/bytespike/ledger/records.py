@@ -11,7 +11,8 @@ from bytespike.pricing.price import Price
 class Receipt(Struct, frozen=True, array_like=True):
     """One billed request. Becomes one usage row and one posted transfer of `credits` micro-dollars, once.
 
-    `at` Unix microseconds of settlement. `end_reason`: "completed" or "client_gone".
+    `at` Unix microseconds of settlement. `end_reason`: "completed", "client_gone", or "out_of_funds" (nothing more could
+    be held, and the stream was ended). `held`: at the end, what a stream asked for more as it went included.
     """
 
     request_id: str
@@ -43,7 +44,7 @@ class Receipt(Struct, frozen=True, array_like=True):
 class Attempt(Struct, frozen=True, array_like=True):
     """One call of an upstream, whatever came of it. `cost`: what the provider will charge, micro-dollars.
 
-    `outcome`: "completed", "client_gone" or "failed"; `error` an error code, never an upstream's message.
+    `outcome`: "completed", "client_gone", "out_of_funds" or "failed"; `error` an error code, never an upstream's message.
     """
 
     request_id: str

@@ -206,7 +206,13 @@ class Sharing:
         spool = Path(other.spool)
         if spool_id(spool) == other.id:
             return await adopt(
-                self._engine, other, spool, self._books, self._clock.now_us, self._clock.monotonic_ns
+                self._engine,
+                other,
+                spool,
+                self._books,
+                self._clock.now_us,
+                self._clock.monotonic_ns,
+                self._drain.low_balance,
             )
         if self._by_the_clock:
             return False  # another machine may have a folder of this name, and our name
@@ -318,7 +324,7 @@ class Sharing:
         record = account.record
         now_us = self._book.now_us()
         yield account.wallet, account.wallet.balance, amount
-        for meter in (account, on_model):
+        for meter in (account, on_model, account.member):
             if meter is not None and meter.capped:
                 left = [limit - window.total(now_us) + meter.undrained for limit, window, _ in meter.caps]
                 if meter.quota:

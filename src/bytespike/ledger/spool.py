@@ -5,8 +5,9 @@ Guarantee. When `append` returns, the record has been handed to the operating sy
 in order. A power cut may lose what was appended since the last `fdatasync` (an interval that is a setting; with
 `sync_always` nothing).
 
-How. Records are framed (`frames.py`) and appended to a segment file with one `write` each: measured at 2 us, against
-15 us for an insert and commit into a local database. A full segment is closed and the next one begun. Whoever drains
+How. Records are framed (`frames.py`) and appended to a segment file with one `write`, for all of them
+that are ready in the same turn of the event loop: measured at 2 us, against 15 us for an insert and commit into a local
+database. A full segment is closed and the next one begun. Whoever drains
 reads at `drained`, the position up to which everything is in the database, and moves it by `release`; a segment that
 lies behind it is deleted, a while later, for the database's own last commits may not survive a power cut either. Nothing
 is written down about `drained`: a new owner drains what it finds again, and the database knows what it has already.
@@ -109,6 +110,7 @@ class Spool:
         self._segments: deque[Segment] = deque()  # oldest first; the last one is written to
         self._done: deque[tuple[int, Segment]] = deque()  # drained, and when
         self._backlog: deque[bytes] = deque()
+        self._gathered: list[bytes] = []
         self._unsynced: list[int] = []  # closed segments' and the directory's descriptors
         self._dirty = False
         self._failing = False
@@ -133,6 +135,7 @@ class Spool:
 
     def close(self) -> None:
         """Let go of the spool. Delete what is drained; what is not stays for the next owner."""
+        self.flush()
         for segment in [segment for _, segment in self._done]:
             segment.path.unlink(missing_ok=True)
         self._done.clear()
@@ -164,7 +167,7 @@ class Spool:
     @property
     def depth(self) -> int:
         """Records that are not drained, those in memory included."""
-        return sum(segment.records for segment in self._segments) + len(self._backlog)
+        return sum(segment.records for segment in self._segments) + len(self._backlog) + len(self._gathered)
 
     @property
     def bytes(self) -> int:
@@ -181,9 +184,22 @@ class Spool:
     def append(self, settled: Settled) -> None:
         """Add one record. On return it survives the death of this process, or waits in memory for the disk to have
         room. Raises ValueError, and has added nothing: the record cannot be written at all."""
-        frame = encode_frame(settled)
-        if self._backlog or not self._write(frame):
-            self._backlog.append(frame)
+        self.gather(settled)
+        self.flush()
+
+    def gather(self, settled: Settled) -> bool:
+        """Add one record that is to be written with others, by `flush`: True for the first of them. Raises as `append`."""
+        self._gathered.append(encode_frame(settled))
+        return len(self._gathered) == 1
+
+    def flush(self) -> None:
+        """Write what was gathered, at once. On return it survives the death of this process, or waits in memory."""
+        frames = self._gathered
+        if not frames:
+            return
+        self._gathered = []
+        if self._backlog or not self._write(b"".join(frames), len(frames)):
+            self._backlog.extend(frames)
             self.retry()
 
     def retry(self) -> None:
@@ -191,19 +207,19 @@ class Spool:
         backlog = self._backlog
         if not backlog:
             return
-        while backlog and self._write(backlog[0]):
+        while backlog and self._write(backlog[0], 1):
             backlog.popleft()
         if not backlog:
             log.warning("spool.writable_again", directory=str(self.directory))
 
-    def _write(self, frame: bytes) -> bool:
-        """Append one frame to the newest segment; False if the disk does not take it whole."""
+    def _write(self, frames: bytes, count: int) -> bool:
+        """Append so many frames to the newest segment; False if the disk does not take them whole."""
         segment = self._segments[-1]
         if segment.size >= self._roll_at:
             segment = self._roll(segment)
         try:
-            written = os.write(self._fd, frame)
-            if written < len(frame):
+            written = os.write(self._fd, frames)
+            if written < len(frames):
                 self._failed("short write")
                 # What is there of it must not stay: the next frame comes behind the last whole one.
                 os.ftruncate(self._fd, segment.size)
@@ -217,7 +233,7 @@ class Spool:
         self._failing = False
         self._dirty = True
         segment.size += written
-        segment.records += 1
+        segment.records += count
         return True
 
     def _failed(self, reason: str) -> None:
@@ -297,7 +313,7 @@ class Spool:
                     yield from (frame.payload for frame in frames)
                     offset = frames[-1].end
             offset = 0
-        for frame in self._backlog:
+        for frame in (*self._backlog, *self._gathered):
             yield frame[HEADER_BYTES:]
 
     def release(self, done: Unread) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Dialect,
     Table,
     Text,
+    and_,
     bindparam,
     cast,
     column,
@@ -34,7 +35,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import Delete, Insert, Update
 
 from bytespike.ledger.rows import Row, Value
-from bytespike.store.tables import accounts, attempts, keys, meter_sums, meters, transfers, usage
+from bytespike.store.members import MEMBER_PREFIX
+from bytespike.store.tables import accounts, attempts, keys, members, meter_sums, meters, transfers, usage
 
 #: Rows of one statement, at most. SQLite takes 32,766 variables, PostgreSQL 32,767 (a usage row has 31), and a batch of
 #: the drain is no larger.
@@ -149,10 +151,10 @@ TRANSFERS_KNOWN = select(transfers.c.idempotency_key, transfers.c.input_hash).wh
     transfers.c.idempotency_key.in_(_IDS)
 )
 
-#: Balances of the accounts `ids`, which are about to change. Always in the same order, so that two nodes cannot wait for
+#: (account, balance, low-balance threshold) of the accounts `ids`, which are about to change. Always in the same order, so that two nodes cannot wait for
 #: each other (SQLite has one writer and ignores the lock).
 BALANCES_LOCKED = (
-    select(accounts.c.id, accounts.c.balance)
+    select(accounts.c.id, accounts.c.balance, accounts.c.low_balance)
     .where(accounts.c.id.in_(_IDS))
     .order_by(accounts.c.id)
     .with_for_update(key_share=True)
@@ -166,7 +168,12 @@ SPENT_LOCKED = (
     .with_for_update(key_share=True)
 )
 
-#: (meter, key, model, microseconds of its buckets) of the meters of the keys `ids`, which are locked.
+#: The members `ids`, likewise. Somebody who is no member any more is missing.
+MEMBERS_LOCKED = (
+    select(members.c.id).where(members.c.id.in_(_IDS)).order_by(members.c.id).with_for_update(key_share=True)
+)
+
+#: (meter, key, model, microseconds of its buckets) of the meters of the keys and members `ids`, which are locked.
 METERS_OF = select(meters.c.id, meters.c.key_id, meters.c.model, meters.c.span_us, meters.c.bucket_us).where(
     meters.c.key_id.in_(_IDS)
 )
@@ -204,7 +211,11 @@ def begin_meter(dialect: Dialect, id: str, key_id: str, model: str, span_us: int
 def fill_meter(id: str, key_id: str, model: str, bucket_us: int, since_us: int) -> Insert:
     """Give a new meter what the usage rows from `since_us` on say."""
     bucket = usage.c.at // bucket_us if bucket_us else literal(0, BigInteger)
-    wanted = [usage.c.key_id == key_id, usage.c.at >= since_us]
+    whose = usage.c.key_id == key_id
+    if key_id.startswith(MEMBER_PREFIX):
+        org_id, _, user_id = key_id.removeprefix(MEMBER_PREFIX).partition("/")
+        whose = and_(usage.c.user_id == user_id, usage.c.org_id == org_id)
+    wanted = [whose, usage.c.at >= since_us]
     if model:
         wanted.append(usage.c.model == model)
     sums = select(literal(id), bucket, cast(func.sum(usage.c.credits), BigInteger)).where(*wanted)

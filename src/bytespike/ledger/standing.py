@@ -4,9 +4,11 @@ A process that shares the database knows what others have spent as far as it is 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
-from bytespike.ledger.account import KeyAccount
+from bytespike.ledger.account import KeyAccount, Meter
 from bytespike.ledger.windows import SECOND_US
 
 
@@ -20,8 +22,8 @@ class WindowStanding(Struct, frozen=True):
 
 
 class Standing(Struct, frozen=True):
-    """`window`: the one with the least left; None where the key has no window. `quota_remaining`: of the lifetime
-    quota, of the wallet for a key without one. `org_remaining`: of the org's wallet, None for a key of no org.
+    """`window`: the one with the least left, of the key's and of its owner's in his org; None where neither has a window.
+    `quota_remaining`: likewise of the lifetime quotas, of the wallet where there is none. `org_remaining`: of the org's wallet, None for a key of no org.
 
     A remainder is negative when more was delivered than was held for it."""
 
@@ -33,18 +35,23 @@ class Standing(Struct, frozen=True):
 def standing_of(account: KeyAccount, now_us: int) -> Standing:
     record = account.record
     wallet_left = account.wallet.left()
-    return Standing(
-        _nearest(account, now_us) if account.caps else None,
-        account.quota_left() if account.quota else wallet_left,
-        None if record.org_id is None else wallet_left,
-    )
+    quota_left = account.quota_left() if account.quota else wallet_left
+    member = account.member
+    if member is None:
+        nearest = _nearest((account,), now_us) if account.caps else None
+    else:
+        nearest = _nearest((account, member), now_us) if account.caps or member.caps else None
+        if member.quota:
+            quota_left = min(quota_left, member.quota_left()) if account.quota else member.quota_left()
+    return Standing(nearest, quota_left, None if record.org_id is None else wallet_left)
 
 
-def _nearest(account: KeyAccount, now_us: int) -> WindowStanding:
+def _nearest(meters: Iterable[Meter], now_us: int) -> WindowStanding:
     least, limit, window, spec = min(
         (
-            (account.window_left(limit, window, now_us), limit, window, spec)
-            for limit, window, spec in account.caps
+            (meter.window_left(limit, window, now_us), limit, window, spec)
+            for meter in meters
+            for limit, window, spec in meter.caps
         ),
         key=_remaining,
     )

@@ -5,6 +5,8 @@
     admin_credit                 system:promotion -> wallet    a present
     admin_debit                  wallet -> system:promotion    taken back
 
+A refund gives back no more than requests have cost and earlier refunds have left: presents are credits.
+
 Each writes the transfer, both balances, a row of the change feed (so that running gateways read the wallet again) and a
 row of the audit log. Amounts are positive micro-dollars.
 
@@ -17,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, and_, func, select, text, union_all, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -35,9 +37,10 @@ from bytespike.ledger.entries import (
     input_hash,
     is_wallet,
 )
+from bytespike.ledger.low_balance import Change, tell
+from bytespike.ledger.statements import credits_of, debits_of
 from bytespike.store import audit, changes
 from bytespike.store.engine import reading
-from bytespike.store.rows import every
 from bytespike.store.tables import accounts, transfers
 
 NOTE_CHARS_MAX = 500
@@ -48,6 +51,10 @@ _CHOSEN_PREFIX = "chosen:"
 
 class IdempotencyConflict(InvalidRequest):
     """The idempotency key was used for another transfer."""
+
+
+class RefundTooLarge(InvalidRequest):
+    """More is to be given back than requests have cost, less what was given back before."""
 
 
 class Transfer(Struct, frozen=True):
@@ -62,19 +69,6 @@ class Transfer(Struct, frozen=True):
     created_at: int
     balance: int
     repeated: bool
-
-
-class Entry(Struct, frozen=True):
-    """A line of an account's history. `amount` micro-dollars, negative where money left the account. `other`: the
-    account on the other side. `created_at` Unix microseconds."""
-
-    id: str
-    kind: str
-    amount: int
-    other: str
-    request_id: str | None
-    note: str
-    created_at: int
 
 
 # --- accounts ------------------------------------------------------------------------------------------------------
@@ -126,7 +120,7 @@ async def refund(
     note: str = "",
     idempotency_key: str | None = None,
 ) -> Transfer:
-    """What a request cost is given back. Raises: InvalidRequest, NotFound, IdempotencyConflict."""
+    """What a request cost is given back. Raises: RefundTooLarge, InvalidRequest, NotFound, IdempotencyConflict."""
     return await _transfer(engine, "refund", account_id, amount, actor, now_us, note, idempotency_key)
 
 
@@ -153,10 +147,13 @@ async def admin_debit(
     now_us: int,
     note: str = "",
     idempotency_key: str | None = None,
+    low_balance: int = 0,
 ) -> Transfer:
-    """Taken back, as far as the books have it. Raises: InvalidRequest, NotFound, InsufficientBalance,
-    IdempotencyConflict."""
-    return await _transfer(engine, "admin_debit", account_id, amount, actor, now_us, note, idempotency_key)
+    """Taken back, as far as the books have it. `low_balance`: as in `Ledger`. Raises: InvalidRequest, NotFound,
+    InsufficientBalance, IdempotencyConflict."""
+    return await _transfer(
+        engine, "admin_debit", account_id, amount, actor, now_us, note, idempotency_key, low_balance
+    )
 
 
 async def subscription_renew(
@@ -184,6 +181,7 @@ async def _transfer(
     now_us: int,
     note: str,
     idempotency_key: str | None,
+    low_balance: int = 0,
 ) -> Transfer:
     _check_wallet(account_id)
     _check_amount(amount)
@@ -207,9 +205,10 @@ async def _transfer(
         await connection.execute(sql.add_accounts_missing(engine.dialect, SYSTEM_ACCOUNTS, now_us))
         # Both rows in one order, so that two writers cannot wait for each other.
         locked = await connection.execute(sql.BALANCES_LOCKED, {"ids": [debit, credit]})
-        before = {id: balance for id, balance in locked}.get(account_id)
-        if before is None:
+        found = {id: (balance, threshold) for id, balance, threshold in locked}.get(account_id)
+        if found is None:
             raise NotFound(f"there is no account {account_id}")
+        before, threshold = found
         if not await _inserted(connection, row):
             return await _repeated(connection, key, str(row["input_hash"]), account_id, before)
         after = before + (amount if credit == account_id else -amount)
@@ -217,8 +216,11 @@ async def _transfer(
             raise InsufficientBalance(
                 f"the wallet has ${format_usd(before)}, less than the ${format_usd(amount)} to be taken from it"
             )
+        if kind == "refund":
+            await _check_refund(connection, account_id, amount, before)
         await _add(connection, debit, -amount)
         await _add(connection, credit, amount)
+        await tell(connection, [Change(account_id, before, after, threshold)], low_balance, now_us)
         await changes.announce(connection, "wallet", account_id, now_us)
         await audit.record(
             connection,
@@ -244,6 +246,31 @@ def _sides(kind: Kind, wallet: str) -> tuple[str, str]:
             return wallet, PROMOTION
         case "usage":
             return wallet, REVENUE
+
+
+async def _check_refund(connection: AsyncConnection, wallet: str, amount: int, balance: int) -> None:
+    """`balance`: before the refund, whose row is in place already. Raises: RefundTooLarge.
+
+    What requests cost is not added up, for there may be millions: it is what people put in, less what they took out
+    again, less what is left. The wallet's row is locked, so no receipt comes in between.
+    """
+    into, out = credits_of(wallet), debits_of(wallet, frozenset({"admin_debit"}))
+    people = [
+        select(transfers.c.kind, func.sum(transfers.c.amount)).where(*side).group_by(transfers.c.kind)
+        for side in (into, out)
+    ]
+    sums = {kind: int(found) for query in people for kind, found in await connection.execute(query)}
+    refunded = sums.pop("refund", 0)
+    taken = sums.pop("admin_debit", 0)
+    # `refunded` has the new one in it, the balance has not: what is left for it, and for those before it, is the same.
+    left = sum(sums.values()) - taken - balance
+    if amount > left:
+        before = refunded - amount
+        raise RefundTooLarge(
+            f"requests have cost this wallet ${format_usd(left + before)}, and ${format_usd(before)} of it was given "
+            f"back: ${format_usd(left)} can be refunded. To give more away, use a credit",
+            param="amount",
+        )
 
 
 async def _inserted(connection: AsyncConnection, row: Mapping[str, object]) -> bool:
@@ -312,51 +339,3 @@ def _check_text(note: str, idempotency_key: str | None) -> None:
             f"the idempotency key must have 1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters",
             param="idempotency_key",
         )
-
-
-# --- history -------------------------------------------------------------------------------------------------------
-
-
-async def history(
-    engine: AsyncEngine, account_id: str, *, limit: int = 50, offset: int = 0
-) -> tuple[list[Entry], int]:
-    """An account's transfers, the newest first, and how many there are in all."""
-    sides = (
-        (_debits(account_id), transfers.c.credit_account, -1),
-        (_credits(account_id), transfers.c.debit_account, 1),
-    )
-    # Each side by its own index, so that a page costs no more for an account with a long history.
-    pages = [
-        select(
-            transfers.c.id,
-            transfers.c.kind,
-            (transfers.c.amount * sign).label("amount"),
-            other.label("other"),
-            transfers.c.request_id,
-            transfers.c.note,
-            transfers.c.created_at,
-        )
-        .where(mine)
-        .order_by(transfers.c.created_at.desc(), transfers.c.id.desc())
-        .limit(limit + offset)
-        .subquery()
-        for mine, other, sign in sides
-    ]
-    both = union_all(*(select(page) for page in pages)).subquery()
-    query = select(both).order_by(both.c.created_at.desc(), both.c.id.desc()).limit(limit).offset(offset)
-    async with reading(engine) as connection:
-        total = 0
-        for mine, *_ in sides:
-            counted = select(func.count()).select_from(transfers).where(mine)
-            total += (await connection.execute(counted)).scalar_one()
-        return await every(connection, query, Entry), total
-
-
-def _debits(account_id: str) -> ColumnElement[bool]:
-    return transfers.c.debit_account == account_id
-
-
-def _credits(account_id: str) -> ColumnElement[bool]:
-    """Usage is never credited to a wallet, and the index on this side leaves it out: say so, word by word."""
-    credited = transfers.c.credit_account == account_id
-    return and_(credited, text("kind <> 'usage'")) if is_wallet(account_id) else credited

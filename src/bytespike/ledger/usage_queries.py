@@ -1,29 +1,49 @@
 """Reading receipts: rows of usage, newest first, and what they add up to.
 
 Every list is bounded by `PAGE_MAX`, every count by `COUNT_MAX`: beyond that the total says "at least so many", for
-counting millions of rows takes longer than anybody waits for a page.
+counting millions of rows takes longer than anybody waits for a page. What no index leads to (a model's rows, a page far
+down) is found by the rollups of its user, which say in which days it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Literal, TypeAlias
 
-from msgspec import Struct
-from sqlalchemy import BigInteger, ColumnElement, Integer, Text, cast, func, literal, null, select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from msgspec import Struct, structs
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    Text,
+    cast,
+    func,
+    literal,
+    null,
+    select,
+    tuple_,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bytespike.errors import InvalidRequest
+from bytespike.ledger import rollups
 from bytespike.ledger.windows import HOUR_US
 from bytespike.pricing.price import Price
 from bytespike.store.engine import reading
 from bytespike.store.rows import every
-from bytespike.store.tables import attempts, usage
+from bytespike.store.tables import attempts, keys, usage
 
 #: Rows of one page.
 PAGE_MAX = 200
 #: Rows that are counted.
 COUNT_MAX = 100_000
+#: Pages that begin so far down are found by their day.
+LOCATED_FROM = 2_000
+#: Later than any row, at the start of a day.
+TIME_MAX = (1 << 62) // (24 * HOUR_US) * 24 * HOUR_US
+#: Rows of a whole list that are read at once.
+PIECE_ROWS = 200
 #: Groups of one rollup.
 GROUPS_MAX = 10_000
 
@@ -137,21 +157,89 @@ async def list_usage(
     engine: AsyncEngine, wanted: UsageFilter, *, limit: int = 50, offset: int = 0
 ) -> UsagePage:
     """A page of receipts, the newest first."""
-    where = _conditions(wanted)
-    query = (
+    limit = min(limit, PAGE_MAX)
+    if wanted.user_id is not None and _far(wanted, offset):
+        return await _located(engine, wanted, wanted.user_id, limit, offset)
+    async with reading(engine) as connection:
+        wanted = await _of_key_alone(connection, wanted)
+        some = (
+            select(literal(1)).select_from(usage).where(*_conditions(wanted)).limit(COUNT_MAX + 1).subquery()
+        )
+        total = (await connection.execute(select(func.count()).select_from(some))).scalar_one()
+        items = await every(connection, _page(wanted, limit, offset), UsageRow)
+    return UsagePage(tuple(items), min(total, COUNT_MAX), total <= COUNT_MAX)
+
+
+async def _of_key_alone(connection: AsyncConnection, wanted: UsageFilter) -> UsageFilter:
+    """The same question without the user, where the key is that user's: then an index answers it by itself."""
+    if wanted.key_id is None or wanted.user_id is None:
+        return wanted
+    owner = (await connection.execute(select(keys.c.user_id).where(keys.c.id == wanted.key_id))).scalar()
+    return structs.replace(wanted, user_id=None) if owner == wanted.user_id else wanted
+
+
+def _page(wanted: UsageFilter, limit: int, offset: int) -> Select[*tuple[object, ...]]:
+    return (
         select(usage)
-        .where(*where)
+        .where(*_conditions(wanted))
         .order_by(usage.c.at.desc(), usage.c.request_id.desc())
-        .limit(min(limit, PAGE_MAX))
+        .limit(limit)
         .offset(offset)
     )
-    counted = select(func.count()).select_from(
-        select(literal(1)).select_from(usage).where(*where).limit(COUNT_MAX + 1).subquery()
+
+
+def _far(wanted: UsageFilter, offset: int) -> bool:
+    """Rows that no index leads to: those of one model, and those of a page far down. Rollups say in which days they are,
+    where the time that is asked for begins and ends at full hours."""
+    hours = all(us is None or us % HOUR_US == 0 for us in (wanted.since, wanted.until))
+    return hours and wanted.request_id is None and (wanted.model is not None or offset >= LOCATED_FROM)
+
+
+async def _located(
+    engine: AsyncEngine, wanted: UsageFilter, user_id: str, limit: int, offset: int
+) -> UsagePage:
+    """The same page, of the days alone in which its rows are."""
+    span = rollups.Wanted(
+        user_id,
+        since=wanted.since or 0,
+        until=TIME_MAX if wanted.until is None else wanted.until,
+        model=wanted.model,
+        key_id=wanted.key_id,
     )
     async with reading(engine) as connection:
-        total = (await connection.execute(counted)).scalar_one()
-        items = await every(connection, query, UsageRow)
-    return UsagePage(tuple(items), min(total, COUNT_MAX), total <= COUNT_MAX)
+        days = await rollups.counted(connection, span)
+        total = sum(requests for _, _, requests in days)
+        items: list[UsageRow] = []
+        for start, end, requests in days:
+            if offset >= requests:
+                offset -= requests
+                continue
+            # One day after the other: between them may be many that have none.
+            day = structs.replace(wanted, since=start, until=end)
+            items += await every(connection, _page(day, limit - len(items), offset), UsageRow)
+            offset = 0
+            if len(items) >= limit:
+                break
+    return UsagePage(tuple(items), total, total_is_exact=True)
+
+
+async def every_usage(engine: AsyncEngine, wanted: UsageFilter) -> AsyncGenerator[list[UsageRow]]:
+    """All receipts, the newest first, in pieces. The database is not held between them."""
+    async with reading(engine) as connection:
+        wanted = await _of_key_alone(connection, wanted)
+    where = _conditions(wanted)
+    newest_first = select(usage).order_by(usage.c.at.desc(), usage.c.request_id.desc()).limit(PIECE_ROWS)
+    after: list[ColumnElement[bool]] = []
+    while True:
+        async with reading(engine) as connection:
+            piece = await every(connection, newest_first.where(*where, *after), UsageRow)
+        if piece:
+            yield piece
+        if len(piece) < PIECE_ROWS:
+            return
+        last = piece[-1]
+        # Said of the time alone too, which is what the indexes are asked by.
+        after = [usage.c.at <= last.at, tuple_(usage.c.at, usage.c.request_id) < (last.at, last.request_id)]
 
 
 async def attempts_of(engine: AsyncEngine, request_id: str) -> list[AttemptRow]:

@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 
 from bytespike.accounts.records import Channel
 from bytespike.core.dialect import Dialect, Target
+from bytespike.core.media_urls import Media
 from bytespike.core.notices import Notice
 from bytespike.core.renaming import NO_RENAMES
 from bytespike.core.request import ChatRequest, ReasoningConfig
@@ -20,17 +21,19 @@ from bytespike.errors import (
     InvalidRequest,
     NoAvailableChannel,
     RateLimited,
+    UnsupportedFeature,
     UpstreamError,
     UpstreamTimeout,
 )
 from bytespike.pipeline.call import Call
+from bytespike.pipeline.fetching import inlined
 from bytespike.pipeline.parts import Parts
 from bytespike.pipeline.plan import Plan
 from bytespike.pipeline.threads import knows_previous
 from bytespike.pricing.estimate import count_tokens, tokens_of_body, tokens_of_chars
 from bytespike.providers.abilities import quirks_of, spoken
 from bytespike.providers.endpoint import Endpoint, filled
-from bytespike.routing.candidates import Candidate
+from bytespike.routing.candidates import Candidate, alternatives
 from bytespike.upstream.answer import Answer
 from bytespike.upstream.errors import TransportError
 from bytespike.upstream.limits import Timeouts
@@ -89,12 +92,14 @@ def about_of(error: GatewayError) -> str:
 class Requests:
     """The client's request in hub terms, read at most once however many attempts need it."""
 
-    __slots__ = ("_call", "_plan", "_request")
+    __slots__ = ("_call", "_plan", "_request", "_untaken")
 
     def __init__(self, call: Call, plan: Plan) -> None:
         self._call = call
         self._plan = plan
         self._request: ChatRequest | None = None
+        #: Who would take the request if its images or documents were inline.
+        self._untaken: tuple[Candidate[Channel], Media] | None = None
 
     def hub(self) -> ChatRequest:
         """Raises InvalidRequest."""
@@ -107,6 +112,29 @@ class Requests:
                 request = structs.replace(request, reasoning=ReasoningConfig(mode="on", effort="high"))
             self._request = request
         return self._request
+
+    async def instead(
+        self, parts: Parts, candidate: Candidate[Channel], error: UnsupportedFeature
+    ) -> list[Candidate[Channel]]:
+        """Whom to ask when `candidate` cannot carry the request: its channel in another dialect; where there is none
+        left, the one who only takes no URLs, once more, with the content fetched. Empty: the next channel.
+
+        Raises InvalidRequest, ConcurrencyLimited for content that cannot be fetched.
+        """
+        untaken = self._untaken
+        if untaken is None or untaken[0].channel.id != candidate.channel.id:
+            untaken = None if error.by_url is None else (candidate, error.by_url)
+            self._untaken = untaken
+        others = alternatives(candidate, self._call.dialect.name)[:1]
+        if others or untaken is None or parts.fetcher is None:
+            return others
+        self._untaken = None
+        again, media = untaken
+        request = await inlined(self.hub(), media, parts.fetcher, again.endpoint.proxy)
+        if request is None:
+            return []
+        self._request = request
+        return [again]
 
     def prompt_tokens(self) -> int:
         """Counted, for when the provider does not say. A body that only its own dialect's server understands is

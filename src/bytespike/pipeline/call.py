@@ -111,7 +111,7 @@ class Client(Protocol):
         ...
 
     def respond(self, body: bytes, notices: Sequence[Notice]) -> None:
-        """A whole answer."""
+        """A whole answer. It leaves at the end of the loop's turn, behind the receipts that were gathered in it."""
         ...
 
     def begin(self, notices: Sequence[Notice], *, array: bool = False) -> None:

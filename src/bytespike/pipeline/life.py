@@ -30,7 +30,6 @@ from bytespike.pipeline.settlement import Settlement
 from bytespike.pipeline.stream import relay_stream
 from bytespike.pipeline.threads import resumed, retold
 from bytespike.pipeline.unary import relay_unary
-from bytespike.routing.candidates import alternatives
 from bytespike.wire.json import encode
 
 #: With less than this left of a request's time another attempt cannot succeed, and would only cost.
@@ -49,7 +48,7 @@ async def serve(parts: Parts, arrival: Arrival, client: Client) -> None:
     cost = worst_cost(call, chosen)
     hold = await parts.ledger.acquire(account, call.request_id, cost.credits, chosen.model.slug)
     client.held(cost.credits)
-    settlement = Settlement(parts, call, key, chosen, hold, cost.credits)
+    settlement = Settlement(parts, call, key, chosen, hold)
     try:
         if call.dry_run:
             client.respond(_preview(chosen, cost), ())
@@ -71,9 +70,10 @@ async def _deliver(parts: Parts, call: Call, client: Client, chosen: Plan, settl
         try:
             prepared = prepare(parts, call, chosen, requests, candidate)
         except UnsupportedFeature as error:
-            # Another dialect of this channel may carry it, or another channel.
-            refused = refused or error
-            waiting.extend(alternatives(candidate, call.dialect.name)[:1])
+            # Another dialect of this channel may carry it, this one with content fetched, or another channel.
+            if refused is None or (isinstance(refused, UnsupportedFeature) and refused.by_url is not None):
+                refused = error
+            waiting.extend(await requests.instead(parts, candidate, error))
             continue
         except InvalidRequest as error:
             refused = error

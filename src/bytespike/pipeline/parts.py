@@ -13,6 +13,7 @@ from bytespike.core.dialect import Dialect
 from bytespike.ledger.ledger import Ledger
 from bytespike.routing.health import HealthBoard
 from bytespike.upstream.client import Client as UpstreamClient
+from bytespike.upstream.fetch import Fetcher
 from bytespike.upstream.limits import Timeouts
 from bytespike.wire.limits import ANSWER_BYTES_MAX, BODY_BYTES_MAX
 
@@ -43,7 +44,8 @@ class CatalogView:
 class Parts:
     """The stages share these; none of them keeps state of its own between requests.
 
-    `credential_refused(channel_id, status)`: an upstream refuses a channel's credential; somebody must look."""
+    `credential_refused(channel_id, status)`: an upstream refuses a channel's credential; somebody must look.
+    `fetcher`: for content by URL that a target takes inline only; None: such requests are refused."""
 
     clock: Clock
     directory: Directory
@@ -56,3 +58,4 @@ class Parts:
     dialects: Mapping[str, Dialect]
     limits: Limits
     credential_refused: Callable[[str, int], None]
+    fetcher: Fetcher | None = None

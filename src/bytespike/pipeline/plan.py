@@ -117,8 +117,9 @@ def worst_cost(call: Call, plan: Plan) -> Cost:
     estimated = fitting_prompt_tokens(call.body, model)
     # More than the window cannot be billed.
     prompt_tokens = min(estimated, model.context_window)
-    credits = max(
-        worst_case(
+    credits = 0
+    for candidate in plan.candidates:
+        dearest = worst_case(
             candidate.channel.models[model.slug].price,
             plan.multiplier_ppm,
             prompt_tokens,
@@ -126,8 +127,8 @@ def worst_cost(call: Call, plan: Plan) -> Cost:
             plan.peek.candidates,
             plan.peek.web_search,
         )
-        for candidate in plan.candidates
-    )
+        if dearest > credits:
+            credits = dearest
     return Cost(credits, prompt_tokens)
 
 

@@ -30,7 +30,6 @@ class Settlement:
         "_call",
         "_candidate",
         "_first_byte_ns",
-        "_held",
         "_hold",
         "_key",
         "_open",
@@ -38,13 +37,12 @@ class Settlement:
         "_plan",
     )
 
-    def __init__(self, parts: Parts, call: Call, key: KeyRecord, plan: Plan, hold: Hold, held: int) -> None:
+    def __init__(self, parts: Parts, call: Call, key: KeyRecord, plan: Plan, hold: Hold) -> None:
         self._parts = parts
         self._call = call
         self._key = key
         self._plan = plan
         self._hold = hold
-        self._held = held
         self._open = True
         self._attempts: list[Attempt] = []
         self._candidate: Candidate[Channel] | None = None
@@ -67,6 +65,15 @@ class Settlement:
     def alive(self) -> None:
         """Its stream goes on: the hold is not one that was forgotten."""
         self._hold.keep()
+
+    @property
+    def held(self) -> int:
+        """Micro-dollars that are set aside for it now."""
+        return self._hold.amount
+
+    async def extend(self, credits: int) -> bool:
+        """Set so many micro-dollars more aside, borrowing where it must; False if there is not so much."""
+        return await self._parts.ledger.extend_borrowing(self._hold, credits)
 
     def first_byte(self) -> None:
         """The first byte of its answer is here."""
@@ -93,11 +100,19 @@ class Settlement:
         if needs_operator:
             self._parts.credential_refused(channel.id, failed.status)
 
-    def posted(self, usage: Usage, notices: tuple[Notice, ...], end_reason: str = "completed") -> None:
-        """Something was delivered: bill it. On return the receipt is durable."""
+    def posted(
+        self,
+        usage: Usage,
+        notices: tuple[Notice, ...],
+        end_reason: str = "completed",
+        *,
+        gathered: bool = False,
+    ) -> None:
+        """Something was delivered: bill it. On return the receipt is durable; where it is `gathered`, before a whole
+        answer leaves (`loop_turn`)."""
         timing, now_us = self._timing(), self._parts.clock.now_us()
         candidate = self._end_attempt(end_reason, 200, "", timing, now_us, usage)
-        if end_reason == "completed":
+        if end_reason != "client_gone":
             self._parts.health.note_success(candidate.channel.id)
         self._parts.ledger.post(
             self._hold,
@@ -111,9 +126,10 @@ class Settlement:
                 timing,
                 now_us,
                 end_reason,
-                self._held,
+                self._hold.amount,
             ),
             tuple(self._attempts),
+            gathered=gathered,
         )
         self._open = False
 

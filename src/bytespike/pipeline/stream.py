@@ -2,27 +2,31 @@
 
 Until the first event is ready the client has seen nothing, so a failure up to then can move on to another channel.
 After it, an upstream's failure ends the stream in the client's own dialect and costs nothing; a client that hangs up
-cuts the upstream and pays for what had been produced.
+cuts the upstream and pays for what had been produced. Where that comes to more than is held, and no more can be, the
+stream ends as at its token limit (`allowance`).
 """
 
 from __future__ import annotations
 
 import asyncio
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from bytespike.core import fold as folding
 from bytespike.core.dialect import Tap
 from bytespike.core.fold import StreamOutOfOrder
 from bytespike.core.notices import Notice
 from bytespike.core.renaming import restored_response
+from bytespike.core.usage import Usage
 from bytespike.errors import GatewayError, UpstreamError
+from bytespike.pipeline.allowance import Allowance
 from bytespike.pipeline.attempt import AttemptFailed, Prepared, Requests, failed_answer, failed_transport
 from bytespike.pipeline.call import Call, Client
 from bytespike.pipeline.parts import Parts
 from bytespike.pipeline.plan import Plan
 from bytespike.pipeline.settle import usage_of_answer, usage_of_unreported, usage_so_far
 from bytespike.pipeline.settlement import Settlement
+from bytespike.pipeline.threads import Keeping
 from bytespike.pipeline.threads import keeping as keeping_of
 from bytespike.pipeline.translation import Translation
 from bytespike.pipeline.unary import reply_of
@@ -31,6 +35,9 @@ from bytespike.upstream.errors import TransportError
 
 #: How long the end of an upstream's answer may take after its closing frame.
 TAIL_SECONDS = 1.0
+#: On the receipt of a stream that was ended because nothing more could be held for it.
+OUT_OF_FUNDS = "out_of_funds"
+_REST_DROPPED = Notice("rest of the answer", "dropped", "out of funds")
 
 
 async def relay_stream(
@@ -57,7 +64,9 @@ async def relay_stream(
         relay = Translation(prepared.dialect.stream_reader(), writer, prepared.renamed)
     notices = prepared.notices
     keeping = keeping_of(parts, call, settlement.candidate, native=prepared.same)
+    allowance = Allowance(plan, settlement, requests)
     begun = False
+    cut = False
     try:
         while True:
             data = await _next_chunk(answer, relay)
@@ -68,11 +77,19 @@ async def relay_stream(
                 begun = True
                 settlement.first_byte()
                 client.begin(notices, array=plan.peek.array)
+                allowance.begun(relay)
             if relay.failure is not None:
                 raise _Broken(relay.failure, out)
             if relay.ended or not data:
                 break
             settlement.alive()
+            if (
+                relay.produced_chars > allowance.chars_max
+                and not relay.complete
+                and not await allowance.goes_on(relay)
+            ):
+                cut = True
+                break
             if out:
                 await client.send(out)
     except TransportError as error:
@@ -104,22 +121,50 @@ async def relay_stream(
         answer.abort()
         raise
     else:
-        usage = relay.usage
-        if usage is None or not usage.prompt_total + usage.output:
-            usage = usage_of_unreported(relay.produced_chars, requests)
+        if cut:
+            answer.abort()
+        ending = _Ending.cut(relay, requests) if cut else _Ending.whole(relay, requests)
         if keeping is not None:
             try:
-                await keeping.streamed()
+                await ending.keep(keeping)
             except asyncio.CancelledError:
                 if client.gone:
-                    settlement.posted(usage, notices, "client_gone")
+                    settlement.posted(ending.usage, notices, "client_gone")
                 raise
         if not begun:
             client.begin(notices, array=plan.peek.array)
         # What the answer lost on its way is known only now: the receipt has it, the headers cannot.
-        settlement.posted(usage, (*notices, *writer.notices))
-        client.finish(out)
+        settlement.posted(ending.usage, (*notices, *writer.notices, *ending.notices), ending.reason)
+        client.finish(out + ending.frames)
         await _let_go(answer)
+
+
+class _Ending(Struct, frozen=True):
+    """How a stream ends that does not fail. `reason`: the receipt's. `frames`: what its client gets behind all else."""
+
+    usage: Usage
+    reason: str = "completed"
+    notices: tuple[Notice, ...] = ()
+    frames: bytes = b""
+
+    @staticmethod
+    def whole(relay: Tap, requests: Requests) -> _Ending:
+        usage = relay.usage
+        if usage is None or not usage.prompt_total + usage.output:
+            usage = usage_of_unreported(relay.produced_chars, requests)
+        return _Ending(usage)
+
+    @staticmethod
+    def cut(relay: Tap, requests: Requests) -> _Ending:
+        """Nothing more can be held for it."""
+        usage = usage_so_far(relay, requests)
+        return _Ending(usage, OUT_OF_FUNDS, (_REST_DROPPED,), relay.cut(usage))
+
+    async def keep(self, keeping: Keeping) -> None:
+        if self.frames:
+            keeping.cut()
+            keeping.feed(self.frames)
+        await keeping.streamed()
 
 
 async def _let_go(answer: Answer) -> None:

@@ -134,6 +134,10 @@ class Keeping:
         """More of a stream."""
         self._keeper.feed(data)
 
+    def cut(self) -> None:
+        """The gateway ends the stream: its provider knows of another end, or of none."""
+        self._native = False
+
     async def streamed(self) -> None:
         """The stream is whole."""
         self._keeper.end()

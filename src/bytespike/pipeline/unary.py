@@ -65,7 +65,7 @@ async def relay_unary(
     if keeping is not None:
         await keeping.whole(body)
     # The receipt is durable before the first byte of the answer leaves: what a client has whole is on the books.
-    settlement.posted(usage, notices)
+    settlement.posted(usage, notices, gathered=True)
     client.respond(body, notices)
 
 

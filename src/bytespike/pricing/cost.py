@@ -7,9 +7,14 @@ A rate is micro-dollars per million tokens, a multiplier parts per million. So
 is a fraction with the denominator 10^12. Its numerator is summed exactly, and rounded once, at the end, half up.
 Rounding each bucket, or before the multiplier, would make the sum of a bill differ from the bill of a sum by a
 micro-dollar per bucket. The buckets of a usage are disjoint; `reasoning` is a part of `output` and is not added again.
+
+A price may have tiers: above so many prompt tokens, cached ones among them, all tokens of the request cost the tier's
+rates.
 """
 
 from __future__ import annotations
+
+from msgspec import UNSET
 
 from bytespike.core.usage import Usage
 from bytespike.pricing.price import Price
@@ -24,13 +29,14 @@ _PER_SEARCH = 1_000
 
 def numerator(usage: Usage, price: Price) -> int:
     """What a usage costs before the multiplier, in 10^-6 micro-dollars."""
-    total = usage.input * price.input + usage.output * price.output
+    rates = price if price.tiers is UNSET else price.at(usage.prompt_total)
+    total = usage.input * rates.input + usage.output * rates.output
     if usage.cache_read:
-        total += usage.cache_read * price.cache_read
+        total += usage.cache_read * rates.cache_read
     if usage.cache_write_5m:
-        total += usage.cache_write_5m * price.cache_write_5m
+        total += usage.cache_write_5m * rates.cache_write_5m
     if usage.cache_write_1h:
-        total += usage.cache_write_1h * price.cache_write_1h
+        total += usage.cache_write_1h * rates.cache_write_1h
     if usage.web_searches:
         total += usage.web_searches * price.web_search * _PER_SEARCH
     if price.submit_fee:

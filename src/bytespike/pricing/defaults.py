@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from msgspec import UNSET
+
 from bytespike.catalog.models import Model
 from bytespike.pricing.price import Price
 
@@ -19,7 +21,7 @@ def default_prices(models: Mapping[str, Model]) -> Callable[[str], Price | None]
 
 
 def default_price(model: Model) -> Price:
-    """Text models by their token rates; video models by their submit fee (seconds and images are priced by tables)."""
+    """Text models by their token rates; images and videos by their tables, videos by their submit fee too."""
     rates = model.rates
     return Price(
         input=rates.input,
@@ -29,4 +31,7 @@ def default_price(model: Model) -> Price:
         cache_write_1h=rates.cache_write_1h,
         web_search=rates.web_search,
         submit_fee=0 if model.video is None else model.video.submit_fee,
+        tiers=rates.tiers or UNSET,
+        images=model.images or UNSET,
+        seconds=UNSET if model.video is None else model.video.seconds,
     )

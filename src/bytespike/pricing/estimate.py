@@ -23,7 +23,7 @@ from __future__ import annotations
 import string
 from collections.abc import Iterable
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from bytespike.core import content as c
 from bytespike.core import tools as t
@@ -98,11 +98,18 @@ def worst_case(
     `prompt_tokens`, `max_output_tokens` for each of `candidates`, and `SEARCHES_HELD` searches costs more.
     """
     dearest = max(price.input, price.cache_read, price.cache_write_5m, price.cache_write_1h)
-    total = price.submit_fee * _PER_MILLION + max_output_tokens * candidates * price.output
+    output = price.output
+    total = price.submit_fee * _PER_MILLION
     if web_search:
         prompt_tokens += SEARCH_PROMPT_TOKENS
         total += SEARCHES_HELD * price.web_search * 1_000
-    total += prompt_tokens * dearest
+    if price.tiers is not UNSET:
+        # A bound of the prompt reaches every tier below it; the prompt itself, any of them.
+        for tier in price.tiers:
+            if prompt_tokens > tier.above:
+                dearest = max(dearest, tier.input, tier.cache_read, tier.cache_write_5m, tier.cache_write_1h)
+                output = max(output, tier.output)
+    total += prompt_tokens * dearest + max_output_tokens * candidates * output
     return -(-total * multiplier_ppm // _DENOMINATOR)
 
 

@@ -6,6 +6,7 @@ client's dialect and the upstream's:
 - native        the same dialect: the bytes pass through
 - translated    the other dialect says the same
 - approximated  it is dropped, or said as well as the other dialect can, and `X-ByteSpike-Notices` names it
+- fetched       the other dialect takes it inline only: the gateway fetches it
 - refused       400 `unsupported_feature`: it is content or a constraint, without which the answer would be another one
 - absent        the dialect in which it would have to be said has no words for it
 - lost          it is dropped in silence: a fault, with a `note` that says so, until it is mended
@@ -24,7 +25,7 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
-Outcome: TypeAlias = Literal["native", "translated", "approximated", "refused", "absent", "lost"]
+Outcome: TypeAlias = Literal["native", "translated", "approximated", "fetched", "refused", "absent", "lost"]
 Direction: TypeAlias = Literal["request", "answer", "return"]
 
 #: The order of the table's rows (clients) and columns (upstreams).
@@ -33,6 +34,7 @@ OUTCOMES: Final[Mapping[str, Outcome]] = {
     "N": "native",
     "T": "translated",
     "A": "approximated",
+    "F": "fetched",
     "R": "refused",
     ".": "absent",
     "L": "lost",

@@ -26,6 +26,7 @@ unknown members, new features, beta headers. Where they differ:
 | **native** | the dialect is the same |
 | yes | translated: the other dialect says the same |
 | notice | dropped, or said as well as the other dialect can; `X-ByteSpike-Notices` names it |
+| fetched | the gateway fetches it and sends it inline (setting `fetch_urls`; without it 400) |
 | 400 | refused with `unsupported_feature`: it is content or a constraint, without which the answer would be another one |
 | | nobody can say it: the client's dialect (of a request) or the upstream's (of an answer) has no words for it |
 | **lost** | dropped in silence: a fault that is known, and to be mended |
@@ -45,6 +46,7 @@ _CELLS: dict[Outcome, str] = {
     "native": "**native**",
     "translated": "yes",
     "approximated": "notice",
+    "fetched": "fetched",
     "refused": "400",
     "absent": "",
     "lost": "**lost**",

@@ -26,10 +26,10 @@ This page is generated from `src/bytespike/providers/data/platforms.toml` and th
 `python -m bytespike.providers.reference > docs/reference/platforms.md`.
 
 A **platform** is a wire contract with an upstream: where it is, which dialects it speaks, how it takes its credential, in what it differs
-from the dialect's own vendor. A channel names one (`--platform`). It speaks every dialect of its platform that has a base URL here;
-`--base-url DIALECT=URL` sets another one, `--base-url DIALECT=` takes the dialect away, and `--region` picks one of the platform's other
-hosts. Where a channel speaks the dialect of the request, the bytes pass through; otherwise the gateway translates to one that it speaks,
-and [quirks](#quirks) are seen to.
+from the dialect's own vendor. A channel names one (`--platform`). It speaks every dialect of its platform that has a base URL here, and
+`--region` picks one of the platform's other hosts. With `--base-url DIALECT=URL` it is somewhere else, and speaks only the dialects
+that are given so; `--base-url DIALECT=` takes one away. Where a channel speaks the dialect of the request, the bytes pass through; otherwise
+the gateway translates to one that it speaks, and [quirks](#quirks) are seen to.
 
 A vendor that is not here and speaks one of the dialects is `openai_compatible` or `anthropic_compatible` with a base URL.
 """

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, NamedTuple, TypeAlias, cast
 
 from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
+
+_DOLLARS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?")
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -53,6 +56,15 @@ def _database_url(value: object) -> object:
     return value
 
 
+def _dollars(value: object) -> object:
+    """A decimal amount, kept as text: money meets no float."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not _DOLLARS.fullmatch(value):
+        raise ValueError("not an amount of USD")
+    return value
+
+
 def decode_key(text: str) -> bytes:
     """The bytes of a key given in hexadecimal or base64. Raises `ValueError`."""
     if len(text) == 64:
@@ -75,4 +87,5 @@ Bytes: TypeAlias = Annotated[int, Field(ge=1024, le=1 << 32)]
 Networks: TypeAlias = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 BaseURL: TypeAlias = Annotated[str, BeforeValidator(_base_url)]
 DatabaseURL: TypeAlias = Annotated[str, BeforeValidator(_database_url)]
+Dollars: TypeAlias = Annotated[str, BeforeValidator(_dollars)]
 MasterKey: TypeAlias = Annotated[str, BeforeValidator(_master_key)]

@@ -13,6 +13,7 @@ from bytespike.settings.kinds import (
     Bytes,
     Count,
     DatabaseURL,
+    Dollars,
     Facts,
     MasterKey,
     Networks,
@@ -60,7 +61,7 @@ class Settings:
         default=None,
         metadata=_setting(
             "The address under which users reach the gateway, where that is not the address it listens on. "
-            "With `https` the console's cookie is sent over TLS alone.",
+            "With `https` the cookie of a sign-in is sent over TLS alone.",
             "an http or https URL",
         ),
     )
@@ -178,11 +179,27 @@ class Settings:
             _BOOL,
         ),
     )
+    fetch_urls: bool = dataclasses.field(
+        default=True,
+        metadata=_setting(
+            "Fetch images and PDFs that a request gives by URL, where the upstream takes them inline only. Only public "
+            "addresses are asked. Off, such requests are refused.",
+            _BOOL,
+        ),
+    )
     hold_max_age_s: Seconds = dataclasses.field(
         default=3600.0,
         metadata=_setting(
             "A hold that is older than this is released: its request is gone. Keep it above `total_timeout_s`.",
             _SECONDS,
+        ),
+    )
+    low_balance_usd: Dollars = dataclasses.field(
+        default="1.00",
+        metadata=_setting(
+            "A wallet whose balance falls below this leaves an event, once each time; a wallet may have a threshold of its "
+            "own. 0 is none.",
+            "USD, with at most 6 decimals",
         ),
     )
     lease_term_s: Annotated[int, Field(ge=30, le=86_400)] = dataclasses.field(
@@ -218,7 +235,7 @@ class Settings:
         ),
     )
     session_hours: Annotated[int, Field(ge=1, le=8760)] = dataclasses.field(
-        default=336, metadata=_setting("How long a console login lasts.", "hours, an integer from 1 to 8760")
+        default=336, metadata=_setting("How long a sign-in lasts.", "hours, an integer from 1 to 8760")
     )
     shutdown_grace_s: Seconds = dataclasses.field(
         default=30.0,

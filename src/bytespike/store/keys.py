@@ -98,6 +98,16 @@ async def sealed_after(connection: AsyncConnection, key_id: str, *, limit: int) 
     return await every(connection, query, SealedKey)
 
 
+async def usable_ids(connection: AsyncConnection, *, user_id: str, org_id: str) -> list[str]:
+    """The keys of a member that are not revoked."""
+    query = (
+        select(keys.c.id)
+        .where(keys.c.user_id == user_id, keys.c.org_id == org_id, keys.c.status != "revoked")
+        .order_by(keys.c.id)
+    )
+    return list((await connection.execute(query)).scalars())
+
+
 async def change(connection: AsyncConnection, key_id: str, values: Mapping[str, object]) -> None:
     await connection.execute(update(keys).where(keys.c.id == key_id).values(**values))
 

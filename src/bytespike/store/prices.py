@@ -13,12 +13,12 @@ from bytespike.store.tables import prices
 
 
 class PriceRow(Struct, frozen=True):
-    """`rates`: the integer fields of `pricing.price.Price`. `channel_id` None: on every channel without its own."""
+    """`rates`: the fields of `pricing.price.Price`. `channel_id` None: on every channel without its own."""
 
     id: int
     channel_id: str | None
     model: str
-    rates: dict[str, int]
+    rates: dict[str, object]
     effective_at: int
     created_at: int
 
@@ -28,7 +28,7 @@ async def add(
     *,
     channel_id: str | None,
     model: str,
-    rates: Mapping[str, int],
+    rates: Mapping[str, object],
     effective_at: int,
     created_at: int,
 ) -> int:

@@ -1,7 +1,7 @@
 """Every table. Money is BIGINT micro-dollars, time is BIGINT Unix microseconds, identifiers are text.
 
-Who may write what: `transfers`, `accounts.balance`, `keys.spent`, `usage`, `attempts`, `meters`, `meter_sums`,
-`borrowers` and `leases` are written by the ledger alone; everything else by the control plane. Every control-plane
+Who may write what: `transfers`, `accounts.balance`, `keys.spent`, `usage`, `attempts`, `rollups`, `meters`, `meter_sums`,
+`borrowers`, `leases` and `events` are written by the ledger alone; everything else by the control plane. Every control-plane
 write adds a row to `changes`, which is how running gateways learn of it.
 """
 
@@ -57,6 +57,19 @@ orgs = Table(
     Column("name", Text, nullable=False, unique=True),
     Column("status", Text, nullable=False, default="active"),  # active | paused
     Column("created_at", BigInteger, nullable=False),
+)
+
+# Who holds keys of an org, and draws on its wallet.
+members = Table(
+    "members",
+    metadata,
+    Column("id", Text, primary_key=True),  # "member:<org>/<user>": of whom caps and meters are
+    Column("org_id", Text, ForeignKey("orgs.id"), nullable=False),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("role", Text, nullable=False, default="member"),  # owner | admin | member | former
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("org_id", "user_id"),
+    Index(None, "user_id"),
 )
 
 sessions = Table(
@@ -190,13 +203,12 @@ keys = Table(
     Index(None, "user_id"),
 )
 
-# Caps besides a key's own four, each on a part of what somebody spends. Today: a key's spend on one model. A member's
-# spend in an org is another subject, not another table.
+# Caps besides a key's own four: a key's on one model, and a member's on all that his keys of the org spend together.
 caps = Table(
     "caps",
     metadata,
-    Column("subject", Text, primary_key=True),  # a key's id
-    Column("model", Text, primary_key=True),  # the catalog's slug
+    Column("subject", Text, primary_key=True),  # a key's id, a member's
+    Column("model", Text, primary_key=True),  # the catalog's slug; "": whatever the model
     Column("span", Text, primary_key=True),  # lifetime | 5h | 1d | 7d
     Column("amount", BigInteger, nullable=False),
     CheckConstraint("amount >= 0", name="amount_not_negative"),
@@ -212,6 +224,7 @@ accounts = Table(
     Column("kind", Text, nullable=False),  # wallet | revenue | external | promotion
     Column("balance", BigInteger, nullable=False, default=0),  # credits minus debits
     Column("created_at", BigInteger, nullable=False),
+    Column("low_balance", BigInteger, nullable=True),  # below this it is low; null: the setting's
 )
 
 transfers = Table(
@@ -275,7 +288,7 @@ usage = Table(
     Column("price", JSON, nullable=False),  # the rates that were applied, and their id
     Column("multiplier_ppm", BigInteger, nullable=False),
     Column("estimated", Boolean, nullable=False),  # tokens counted by the gateway, not reported
-    Column("end_reason", Text, nullable=False),  # completed | client_gone
+    Column("end_reason", Text, nullable=False),  # completed | client_gone | out_of_funds
     Column("notices", JSON, nullable=False),
     Column("latency_ms", Integer, nullable=False),
     Column("first_token_ms", Integer, nullable=False),
@@ -295,7 +308,7 @@ attempts = Table(
     Column("upstream_provider", Text, nullable=False),
     Column("upstream_model", Text, nullable=False),
     Column("status", Integer, nullable=False),  # the upstream's HTTP status, 0: none came
-    Column("outcome", Text, nullable=False),  # completed | client_gone | failed
+    Column("outcome", Text, nullable=False),  # completed | client_gone | out_of_funds | failed
     Column("error", Text, nullable=False, default=""),  # an error code, never a message of the upstream's
     Column("input_tokens", BigInteger, nullable=False, default=0),
     Column("output_tokens", BigInteger, nullable=False, default=0),
@@ -311,7 +324,7 @@ meters = Table(
     "meters",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("key_id", Text, nullable=False),
+    Column("key_id", Text, nullable=False),  # whose spend: a key's id, a member's
     Column("model", Text, nullable=False),  # "": whatever the model
     Column("span_us", BigInteger, nullable=False),  # 0: all time
     Column("bucket_us", BigInteger, nullable=False),
@@ -325,6 +338,28 @@ meter_sums = Table(
     Column("meter_id", Text, primary_key=True),
     Column("bucket", BigInteger, primary_key=True),  # time // bucket_us; 0 where the span is all time
     Column("amount", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What usage rows add up to, kept as they are written, so that a page of sums costs the same however many rows there are.
+rollups = Table(
+    "rollups",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    Column("span_us", BigInteger, primary_key=True),  # an hour or a day
+    Column("start", BigInteger, primary_key=True),  # Unix microseconds; hours and days are those of UTC
+    Column("model", Text, primary_key=True),
+    Column("key_id", Text, primary_key=True),
+    Column("protocol", Text, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("cache_read_tokens", BigInteger, nullable=False),
+    Column("cache_write_5m_tokens", BigInteger, nullable=False),
+    Column("cache_write_1h_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("web_searches", BigInteger, nullable=False),
+    Column("credits", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -386,6 +421,18 @@ changes = Table(
     ),  # key | user | org | group | channel | price | alias | model | wallet
     Column("ref", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
+)
+
+# What has happened that somebody may want to be told of.
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),  # e.g. "wallet.low_balance"
+    Column("subject", Text, nullable=False),  # what it is about, an id
+    Column("at", BigInteger, nullable=False),
+    Column("payload", JSON, nullable=False),
+    Index(None, "kind", "at"),
 )
 
 audit_log = Table(

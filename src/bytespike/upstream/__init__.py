@@ -25,6 +25,7 @@ How
     exchange    the state of one request, shared by its connection and its reader
     answer      what the caller holds
     head, decoding, resolver, guard, tls, limits, errors   one subject each (addresses: `wire.address`)
+    fetch       one document from a user's URL, through a client of its own
 
 State changes only inside plain functions, which decide; what is awaited comes before or after. So there is no point
 at which a cancelled task can leave half a decision behind. One future is awaited for the head; a reader that finds no

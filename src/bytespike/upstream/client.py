@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from bytespike.loop_turn import LoopTurn
 from bytespike.upstream.answer import Answer
 from bytespike.upstream.connection import Connection
 from bytespike.upstream.dial import Dialer
@@ -39,7 +40,8 @@ class Client:
     """Outbound HTTP/1.1 with pooled connections, for one event loop.
 
     `tls`: the context for https origins, `tls.client_context()` by default. `resolver`: how names become addresses;
-    a `guard.GuardedResolver` confines the client to public addresses.
+    a `guard.GuardedResolver` confines the client to public addresses. `turn`: of its loop, shared with whoever else acts at
+    its end.
     """
 
     __slots__ = (
@@ -53,6 +55,7 @@ class Client:
         "_shared",
         "_stale_retries",
         "_timer",
+        "_turn",
     )
 
     def __init__(
@@ -61,8 +64,10 @@ class Client:
         limits: PoolLimits = DEFAULT_LIMITS,
         tls: ssl.SSLContext | None = None,
         resolver: Resolver | None = None,
+        turn: LoopTurn | None = None,
     ) -> None:
         self._limits = limits
+        self._turn = turn or LoopTurn()
         self._dialer = Dialer(resolver or SystemResolver(), tls or client_context())
         self._pools: dict[PoolKey, Pool] = {}
         self._shared = Shared(limits.idle)
@@ -112,7 +117,7 @@ class Client:
                 self._reused += 1
             exchange = Exchange(timeouts, started_at, head_only=method == b"HEAD")
             exchange.waiter = waiter = loop.create_future()
-            connection.send(exchange, data, rest, now)
+            connection.send(exchange, data, rest, now, self._turn)
             try:
                 await waiter
             except BaseException:

@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol, cast
 
 import httptools
 
+from bytespike.loop_turn import LoopTurn
 from bytespike.upstream.errors import Kind
 from bytespike.upstream.exchange import Exchange
 from bytespike.upstream.limits import (
@@ -120,14 +122,25 @@ class Connection(asyncio.Protocol):
         """Nothing has ended it yet, as far as one can know without sending."""
         return not (self.closed or self._transport.is_closing())
 
-    def send(self, exchange: Exchange, data: bytes, body: bytes | None, now: float) -> None:
-        """Start an exchange: `data` is the head, with the body if that is small; else `body` follows in slices."""
+    def send(
+        self,
+        exchange: Exchange,
+        data: bytes,
+        body: bytes | None,
+        now: float,
+        turn: LoopTurn | None = None,
+    ) -> None:
+        """Start an exchange: `data` is the head, with the body if that is small; else `body` follows in slices. `turn`: at
+        whose end what is small leaves, at once without."""
         self._exchange = exchange
         exchange.line = self
         exchange.sent_at = self._seen_at = now
         self._headers = exchange.headers
         self._head_done = self._ended = self._until_close = False
         self._head_bytes = self._framing_bytes = self._duplicates = 0
+        if body is None and turn is not None:
+            turn.then(partial(self._transport.write, data))
+            return
         self._transport.write(data)
         if body is not None:
             self._to_write = memoryview(body)

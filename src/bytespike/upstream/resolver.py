@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 import socket
 
+from bytespike.upstream.guard import Resolver
 from bytespike.upstream.limits import ADDRESSES_MAX, DNS_HOSTS_MAX, DNS_SECONDS
 
 
@@ -49,3 +50,42 @@ class SystemResolver:
         if len(self._cache) >= DNS_HOSTS_MAX:
             del self._cache[next(iter(self._cache))]
         self._cache[host] = entry
+
+
+class FewLookups:
+    """A resolver that asks `inner` for so many names at once, for names that users give.
+
+    A lookup occupies one of the loop's few threads until the name server has answered, and nothing can call it back. So a
+    caller that gives up does not give its place to the next one: it is free when the lookup is over. Otherwise a few
+    names with slow servers would keep everybody else's from being looked up.
+    """
+
+    __slots__ = ("_inner", "_running", "_slots")
+
+    public_only = False
+
+    def __init__(self, inner: Resolver, lookups_max: int) -> None:
+        self._inner = inner
+        self._slots = asyncio.Semaphore(lookups_max)
+        self._running: set[asyncio.Task[tuple[str, ...]]] = set()
+
+    async def resolve(self, host: str, port: int) -> tuple[str, ...]:
+        """Raises what `inner` raises."""
+        await self._slots.acquire()
+        lookup = asyncio.get_running_loop().create_task(self._looked_up(host, port))
+        self._running.add(lookup)
+        lookup.add_done_callback(self._over)
+        return await asyncio.shield(lookup)
+
+    def forget(self, host: str) -> None:
+        self._inner.forget(host)
+
+    async def _looked_up(self, host: str, port: int) -> tuple[str, ...]:
+        return await self._inner.resolve(host, port)
+
+    def _over(self, lookup: asyncio.Task[tuple[str, ...]]) -> None:
+        self._running.discard(lookup)
+        self._slots.release()
+        if not lookup.cancelled():
+            # Whoever waited has had the error; who gave up does not miss it.
+            lookup.exception()

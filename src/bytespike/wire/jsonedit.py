@@ -19,8 +19,10 @@ _SPACE = b" \t\r\n"
 
 
 @lru_cache(maxsize=64)
-def _member(key: str) -> re.Pattern[bytes]:
-    return re.compile(rb'"%b"\s*:\s*("(?:[^"\\]++|\\.)*+")' % re.escape(key.encode()), re.DOTALL)
+def _member(key: str) -> tuple[bytes, re.Pattern[bytes]]:
+    """A key as it stands in a body, and a member of that name whose value is a string."""
+    quoted = b'"%b"' % key.encode()
+    return quoted, re.compile(re.escape(quoted) + rb'\s*:\s*("(?:[^"\\]++|\\.)*+")', re.DOTALL)
 
 
 def replace_string_member(body: bytes, key: str, value: bytes) -> bytes:
@@ -28,7 +30,15 @@ def replace_string_member(body: bytes, key: str, value: bytes) -> bytes:
 
     A body without such a member comes back as it was.
     """
-    matches = list(_member(key).finditer(body))
+    quoted, member = _member(key)
+    at = body.find(quoted)
+    if at >= 0 and body.find(quoted, at + len(quoted)) < 0 and not _could_be_escaped_key(body):
+        # It stands there once: if a string follows, that is the member.
+        only = member.match(body, at)
+        if only is not None:
+            view = memoryview(body)
+            return b"".join((view[: only.start(1)], value, view[only.end(1) :]))
+    matches = list(member.finditer(body))
     if not matches:
         # The key may be spelt with escapes ("mod\\u0065l"): only the walk sees that. Rare, so it is worth no regex.
         spans = _top_level_spans(body, key) if b"\\u" in body else []

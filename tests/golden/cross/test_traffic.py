@@ -18,7 +18,7 @@ from bytespike.core.events import Event, Failed
 from bytespike.core.fold import Fold
 from bytespike.core.response import ChatResponse
 from bytespike.errors import UnsupportedFeature
-from tests.support import chat_traffic
+from tests.support import recordings
 from tests.support.cross import crossings, sides
 from tests.support.essence import essence, usage_essence
 
@@ -30,7 +30,7 @@ NOT_CARRIED: dict[str, list[str]] = {name: row["members"] for name, row in _LIST
 
 pytestmark = pytest.mark.traffic
 
-if not chat_traffic.present():
+if not recordings.present():
     pytest.skip("the recorded traffic is absent", allow_module_level=True)
 
 SIDES = sides()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
-import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from bytespike.protocols.gemini import DIALECT
 from bytespike.protocols.gemini.counting import read_count, write_count
 from bytespike.protocols.gemini.request_in import read_count_request
 from bytespike.testing.gemini_stream import validate_stream
+from tests.support import hub_streams
 from tests.support.gemini_traffic import (
     ARRAY_REPLY,
     REPLY,
@@ -34,11 +35,12 @@ from tests.support.gemini_traffic import (
     counts,
     exchanges,
     frames,
-    present,
     same_request,
     same_response,
     target_for,
 )
+from tests.support.listed_exceptions import Exceptions, each
+from tests.support.recordings import present
 
 pytestmark = [
     pytest.mark.traffic,
@@ -51,25 +53,11 @@ REQUESTS = [exchange for exchange in GOOD if exchange.request is not None]
 STREAMS = [exchange for exchange in GOOD if exchange.stream is not None]
 ANSWERS = [exchange for exchange in GOOD if exchange.answer is not None]
 ERRORS = [exchange for exchange in ALL if exchange.status >= 400]
-_EXCEPTIONS = tomllib.loads((Path(__file__).parent / "exceptions.toml").read_text()).get("exception", [])
+LISTED = Exceptions(Path(__file__).with_name("exceptions.toml"))
 WATCH = Peek(model="", stream=True)
 
 
-def each(found: list[Exchange]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("exchange", found, ids=lambda exchange: exchange.name)
-
-
-def hold(rule: str, exchange: Exchange, holds: bool, why: object = "") -> None:
-    """The rule holds, or the exchange is a listed exception and it does not."""
-    if any(rule in row["rules"] and row["exchange"] == exchange.name for row in _EXCEPTIONS):
-        assert not holds, f"{exchange.name} needs no exception from {rule}"
-    else:
-        assert holds, why
-
-
-def read_stream(stream: bytes) -> list[e.Event]:
-    reader = DIALECT.stream_reader()
-    return [*reader.feed(stream), *reader.end()]
+read_stream = partial(hub_streams.read_stream, DIALECT)
 
 
 def body_of(exchange: Exchange) -> bytes:
@@ -86,11 +74,7 @@ def test_there_is_traffic_of_every_kind() -> None:
 
 
 def test_every_exception_names_a_rule_and_an_exchange() -> None:
-    names = {exchange.name for exchange in ALL}
-    for row in _EXCEPTIONS:
-        assert all(f"test_{rule}" in globals() for rule in row["rules"]), row
-        assert row["exchange"] in names, row
-        assert len(row["reason"]) > 20, row
+    LISTED.check(globals(), ALL)
 
 
 # --- requests --------------------------------------------------------------------------------------------------
@@ -101,7 +85,7 @@ def test_a_request_read_and_written_means_the_same(exchange: Exchange) -> None:
     target = target_for(exchange.model)
     written = DIALECT.write_request(DIALECT.read_request(body_of(exchange)), target)
     same = same_request(written.body) == same_request(body_of(exchange))
-    hold("a_request_read_and_written_means_the_same", exchange, same, written.body)
+    LISTED.hold("a_request_read_and_written_means_the_same", exchange, same, written.body)
 
 
 @each(REQUESTS)
@@ -209,7 +193,7 @@ def test_an_answer_streamed_and_read_again_is_equal_in_the_hub(exchange: Exchang
         validate_stream(stream, array=reply.array)
         again = same_response(fold(read_stream(stream)))
         same = again == same_response(response)
-        hold("an_answer_streamed_and_read_again_is_equal_in_the_hub", exchange, same, again)
+        LISTED.hold("an_answer_streamed_and_read_again_is_equal_in_the_hub", exchange, same, again)
 
 
 @each(ANSWERS)

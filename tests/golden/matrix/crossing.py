@@ -2,7 +2,7 @@
 
 request     as the client sends it
 passed      same dialect only: how the body that passes through differs from it
-sent        as the target's dialect writes it, its notices, its headers; or why it is refused
+sent        as the target's dialect writes it, its notices, its headers; or why it is refused; or what is fetched first, and then sent
 answer      what the upstream answers, in its own wire (`tests/support/vendor_wires`)
 received    what the client gets of it, and its notices
 next        the client's next request, which gives the answer back, as it is sent
@@ -21,13 +21,15 @@ import msgspec
 from msgspec import Struct, structs
 
 from bytespike.catalog.models import CAPABILITIES
+from bytespike.core.content import Base64Source
 from bytespike.core.dialect import Reply, Target, Written
 from bytespike.core.events import Event
+from bytespike.core.media_urls import urls_of, with_bytes
 from bytespike.core.notices import Notice
 from bytespike.core.renaming import restored_event, restored_response
 from bytespike.core.request import ChatRequest
 from bytespike.core.response import ChatResponse
-from bytespike.errors import GatewayError, InvalidRequest
+from bytespike.errors import GatewayError, InvalidRequest, UnsupportedFeature
 from bytespike.protocols.registry import DIALECTS
 from tests.golden.matrix.layout import after, frames_of, shown
 from tests.support.next_turn import Then, next_request
@@ -151,7 +153,7 @@ def golden(case: Case, target: str) -> dict[str, Any]:
     try:
         _, written = sent(case, target)
     except InvalidRequest as error:
-        return {**told, "refused": _refusal(error)}
+        return {**told, "refused": _refusal(error), **_fetched(case, target, error)}
     body = json.loads(written.body)
     told["sent"] = body
     if written.headers:
@@ -188,6 +190,23 @@ def _next(case: Case, target: str, received: Any, before: Any) -> dict[str, Any]
     return {
         **told,
         "sent": after(json.loads(written.body), before),
+        "notices": _notices(written.notices),
+    }
+
+
+def _fetched(case: Case, target: str, error: InvalidRequest) -> dict[str, Any]:
+    """What goes out once the gateway has fetched what the target takes by no URL."""
+    media = error.by_url if isinstance(error, UnsupportedFeature) else None
+    if media is None:
+        return {}
+    request = DIALECTS[case.client].read_request(case.body)
+    urls = urls_of(request, media)
+    source = Base64Source("image/png" if media == "image" else "application/pdf", "RkVUQ0hFRA==")
+    inline = with_bytes(request, media, dict.fromkeys(urls, source))
+    written = DIALECTS[target].write_request(inline, case.target(target))
+    return {
+        "fetched": [*urls],
+        "then sent": json.loads(written.body),
         "notices": _notices(written.notices),
     }
 

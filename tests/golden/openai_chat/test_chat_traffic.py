@@ -6,7 +6,7 @@ What does not hold stands in exceptions.toml with its reason; an exception that 
 from __future__ import annotations
 
 import json
-import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,17 @@ from bytespike.core.usage import Usage
 from bytespike.protocols.openai_chat import DIALECT
 from bytespike.testing.chat_stream import validate_stream
 from bytespike.wire.sse import SSEParser
+from tests.support import hub_streams
 from tests.support.chat_traffic import (
     REPLY,
     Exchange,
     exchanges,
-    frames,
-    present,
     same_request,
     same_response,
     target_for,
 )
+from tests.support.listed_exceptions import Exceptions, each
+from tests.support.recordings import frames, present
 
 pytestmark = [
     pytest.mark.traffic,
@@ -46,37 +47,15 @@ REQUESTS = [exchange for exchange in GOOD if exchange.request is not None]
 STREAMS = [exchange for exchange in GOOD if exchange.stream is not None]
 ANSWERS = [exchange for exchange in GOOD if exchange.answer is not None]
 ERRORS = [exchange for exchange in ALL if exchange.status >= 400]
-_EXCEPTIONS = tomllib.loads((Path(__file__).parent / "exceptions.toml").read_text()).get("exception", [])
+LISTED = Exceptions(Path(__file__).with_name("exceptions.toml"))
 
 PARAMS = TypeAdapter(CompletionCreateParams)
 COMPLETION = TypeAdapter(ChatCompletion)
 CHUNK = TypeAdapter(ChatCompletionChunk)
 
 
-def each(found: list[Exchange]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("exchange", found, ids=lambda exchange: exchange.name)
-
-
-def excepted(rule: str, exchange: Exchange) -> bool:
-    return any(rule in row["rules"] and row["exchange"] == exchange.name for row in _EXCEPTIONS)
-
-
-def hold(rule: str, exchange: Exchange, holds: bool, why: object = "") -> None:
-    """The rule holds, or the exchange is a listed exception and it does not."""
-    if excepted(rule, exchange):
-        assert not holds, f"{exchange.name} needs no exception from {rule}"
-    else:
-        assert holds, why
-
-
-def read_stream(stream: bytes) -> list[e.Event]:
-    reader = DIALECT.stream_reader()
-    return [*reader.feed(stream), *reader.end()]
-
-
-def written_stream(events: list[e.Event]) -> bytes:
-    writer = DIALECT.stream_writer(REPLY)
-    return b"".join([writer.write([event]) for event in events])
+read_stream = partial(hub_streams.read_stream, DIALECT)
+written_stream = partial(hub_streams.written_stream, DIALECT, REPLY)
 
 
 def peek_of(exchange: Exchange) -> Peek:
@@ -97,11 +76,7 @@ def test_there_is_traffic_of_every_vendor() -> None:
 
 
 def test_every_exception_names_a_rule_and_an_exchange() -> None:
-    names = {exchange.name for exchange in ALL}
-    for row in _EXCEPTIONS:
-        assert all(f"test_{rule}" in globals() for rule in row["rules"]), row
-        assert row["exchange"] in names, row
-        assert len(row["reason"]) > 20, row
+    LISTED.check(globals(), ALL)
 
 
 # --- requests --------------------------------------------------------------------------------------------------
@@ -113,7 +88,7 @@ def test_a_request_read_and_written_means_the_same(exchange: Exchange) -> None:
     request = DIALECT.read_request(exchange.request)
     written = DIALECT.write_request(request, target_for(exchange.request))
     same = same_request(written.body) == same_request(exchange.request)
-    hold("a_request_read_and_written_means_the_same", exchange, same, written.body)
+    LISTED.hold("a_request_read_and_written_means_the_same", exchange, same, written.body)
 
 
 @each(REQUESTS)
@@ -121,7 +96,7 @@ def test_a_written_request_validates_with_the_sdk(exchange: Exchange) -> None:
     assert exchange.request is not None
     written = DIALECT.write_request(DIALECT.read_request(exchange.request), target_for(exchange.request))
     rule = "a_written_request_validates_with_the_sdk"
-    hold(rule, exchange, _validates(PARAMS, json.loads(written.body)), written.body)
+    LISTED.hold(rule, exchange, _validates(PARAMS, json.loads(written.body)), written.body)
 
 
 @each(REQUESTS)
@@ -171,7 +146,7 @@ def test_a_written_answer_validates_with_the_sdk(exchange: Exchange) -> None:
     assert exchange.answer is not None
     body = DIALECT.write_response(DIALECT.read_response(exchange.answer), REPLY).body
     rule = "a_written_answer_validates_with_the_sdk"
-    hold(rule, exchange, _validates(COMPLETION, json.loads(body)), body)
+    LISTED.hold(rule, exchange, _validates(COMPLETION, json.loads(body)), body)
     assert json.loads(body)["model"] == REPLY.model
 
 
@@ -212,7 +187,7 @@ def test_an_answer_passes_with_only_the_model_changed(exchange: Exchange) -> Non
 def test_a_stream_is_complete(exchange: Exchange) -> None:
     assert exchange.stream is not None
     events = read_stream(exchange.stream)
-    hold("a_stream_is_complete", exchange, isinstance(events[-1], e.Done), events[-1])
+    LISTED.hold("a_stream_is_complete", exchange, isinstance(events[-1], e.Done), events[-1])
 
 
 @each(STREAMS)
@@ -315,7 +290,7 @@ def test_a_tap_forwards_every_byte(exchange: Exchange) -> None:
     whole = DIALECT.tap(seen, name)
     out = whole.feed(stream) + whole.end()
     if whole.failure is not None:
-        hold("a_tap_forwards_every_byte", exchange, False)
+        LISTED.hold("a_tap_forwards_every_byte", exchange, False)
         assert stream.startswith(out)
         return
     names = {model for frame in frames(stream) if (model := _model(frame)) is not None}
@@ -441,7 +416,7 @@ def test_usage_equals_the_providers_figures(exchange: Exchange) -> None:
     assert usage.cache_read == next((count for count in cached if count is not None), 0)
     written = usage.cache_write_5m + usage.cache_write_1h == prompt_details.get("cache_write_tokens", 0)
     reasoned = usage.reasoning == completion_details.get("reasoning_tokens", usage.reasoning)
-    hold("usage_equals_the_providers_figures", exchange, written and reasoned, (usage, figures))
+    LISTED.hold("usage_equals_the_providers_figures", exchange, written and reasoned, (usage, figures))
 
 
 @each(GOOD)

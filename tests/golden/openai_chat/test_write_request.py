@@ -260,6 +260,7 @@ ROWS: dict[str, Row] = {
         user([{"type": "file", "file": {"file_data": "https://x.test/a.pdf", "filename": "document.pdf"}}]),
         "file_urls",
     ),
+    "no_image_urls": Row(messages(c.Turn("user", (PNG,))), user([PNG_OUT]), "no_image_urls"),
     "a search result": Row(
         messages(
             c.Turn("user", (c.SearchResultPart("https://a.test", "A", (c.TextPart("x"), c.TextPart("y"))),))
@@ -875,6 +876,15 @@ ROWS: dict[str, Row] = {
     "adaptive with an effort": Row(
         messages(*HI, reasoning=ReasoningConfig("adaptive", "low", display="summarized")),
         {"reasoning_effort": "low"},
+        notices=("reasoning.display: dropped (the provider decides what it shows)",),
+    ),
+    "thinking shown by who shows it anyway": Row(
+        messages(*HI, reasoning=ReasoningConfig("adaptive", "low", display="summarized")),
+        {"reasoning_effort": "low"},
+        "reasoning_content",
+    ),
+    "no thinking to be shown": Row(
+        messages(*HI, reasoning=ReasoningConfig("off", display="summarized")), {"reasoning_effort": "none"}
     ),
     "thinking not shown": Row(
         messages(*HI, reasoning=ReasoningConfig("adaptive", display="omitted")),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
-import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,14 @@ from bytespike.errors import UnsupportedFeature
 from bytespike.protocols.openai_responses import DIALECT
 from bytespike.protocols.openai_responses.stored import Keeper
 from bytespike.testing.responses_stream import validate_stream
+from tests.support import hub_streams
+from tests.support.listed_exceptions import Exceptions, each
+from tests.support.recordings import frames, present
 from tests.support.responses_traffic import (
     REPLY,
     Exchange,
     data_of,
     exchanges,
-    frames,
-    present,
     same_request,
     same_response,
     target_for,
@@ -56,7 +57,7 @@ GOOD = [exchange for exchange in ALL if exchange.status == 200]
 REQUESTS = [exchange for exchange in GOOD if exchange.request is not None]
 CARRIED = [exchange for exchange in REQUESTS if not exchange.kept_elsewhere]
 STREAMS = [exchange for exchange in GOOD if exchange.stream is not None]
-_EXCEPTIONS = tomllib.loads((Path(__file__).parent / "exceptions.toml").read_text()).get("exception", [])
+LISTED = Exceptions(Path(__file__).with_name("exceptions.toml"))
 ANSWERS = [
     exchange
     for exchange in GOOD
@@ -68,34 +69,8 @@ PARAMS = TypeAdapter(ResponseCreateParamsNonStreaming | ResponseCreateParamsStre
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 
 
-def each(found: list[Exchange]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("exchange", found, ids=lambda exchange: exchange.name)
-
-
-def excepted(rule: str, exchange: Exchange) -> bool:
-    return any(rule in row["rules"] and row["exchange"] == exchange.name for row in _EXCEPTIONS)
-
-
-def hold(rule: str, exchange: Exchange, holds: bool, why: object = "") -> None:
-    """The rule holds, or the exchange is a listed exception and it does not."""
-    if excepted(rule, exchange):
-        assert not holds, f"{exchange.name} needs no exception from {rule}"
-    else:
-        assert holds, why
-
-
-def read_stream(stream: bytes, step: int | None = None) -> list[e.Event]:
-    reader = DIALECT.stream_reader()
-    step = step or len(stream)
-    found: list[e.Event] = []
-    for at in range(0, len(stream), step):
-        found += reader.feed(stream[at : at + step])
-    return [*found, *reader.end()]
-
-
-def written_stream(events: list[e.Event]) -> bytes:
-    writer = DIALECT.stream_writer(REPLY)
-    return b"".join([writer.write([event]) for event in events])
+read_stream = partial(hub_streams.read_stream, DIALECT)
+written_stream = partial(hub_streams.written_stream, DIALECT, REPLY)
 
 
 def whole_of(stream: bytes) -> dict[str, Any]:
@@ -110,11 +85,7 @@ def test_there_is_traffic_of_every_vendor() -> None:
 
 
 def test_every_exception_names_a_rule_and_an_exchange() -> None:
-    names = {exchange.name for exchange in ALL}
-    for row in _EXCEPTIONS:
-        assert all(f"test_{rule}" in globals() for rule in row["rules"]), row
-        assert row["exchange"] in names, row
-        assert len(row["reason"]) > 20, row
+    LISTED.check(globals(), ALL)
 
 
 # --- requests --------------------------------------------------------------------------------------------------
@@ -143,7 +114,7 @@ def test_a_written_request_validates_with_the_sdk(exchange: Exchange) -> None:
         holds, why = True, ""
     except ValueError as error:
         holds, why = False, str(error)[:1500]
-    hold("a_written_request_validates_with_the_sdk", exchange, holds, why)
+    LISTED.hold("a_written_request_validates_with_the_sdk", exchange, holds, why)
 
 
 @each([exchange for exchange in REQUESTS if exchange.kept_elsewhere])
@@ -214,7 +185,9 @@ def test_the_usage_of_an_answer_is_the_providers(exchange: Exchange) -> None:
     assert exchange.answer is not None
     told = json.loads(exchange.answer)
     usage = DIALECT.read_response(exchange.answer).usage
-    hold("the_usage_of_an_answer_is_the_providers", exchange, same_usage(usage) == figures(told), usage)
+    LISTED.hold(
+        "the_usage_of_an_answer_is_the_providers", exchange, same_usage(usage) == figures(told), usage
+    )
     assert DIALECT.patch_response(exchange.answer, "another")[1] == usage
 
 
@@ -235,7 +208,7 @@ def test_a_written_answer_validates_with_the_sdk(exchange: Exchange) -> None:
         holds, why = True, ""
     except ValueError as error:
         holds, why = False, str(error)[:1500]
-    hold("a_written_answer_validates_with_the_sdk", exchange, holds, why)
+    LISTED.hold("a_written_answer_validates_with_the_sdk", exchange, holds, why)
     assert told["model"] == REPLY.model
     assert told["usage"]["reasoning_tokens"] == told["usage"]["output_tokens_details"]["reasoning_tokens"]
 
@@ -268,10 +241,10 @@ def test_an_answer_passes_with_only_the_model_changed(exchange: Exchange) -> Non
 def test_a_stream_is_complete(exchange: Exchange) -> None:
     assert exchange.stream is not None
     events = read_stream(exchange.stream)
-    hold("a_stream_is_complete", exchange, isinstance(events[-1], e.Done), events[-1])
+    LISTED.hold("a_stream_is_complete", exchange, isinstance(events[-1], e.Done), events[-1])
 
 
-WHOLE = [exchange for exchange in STREAMS if not excepted("a_stream_is_complete", exchange)]
+WHOLE = [exchange for exchange in STREAMS if not LISTED.has("a_stream_is_complete", exchange)]
 
 
 @each(WHOLE)
@@ -281,7 +254,7 @@ def test_a_stream_folds_into_what_its_last_event_says(exchange: Exchange) -> Non
     told = DIALECT.read_response(json.dumps(last).encode())
     streamed = fold(read_stream(exchange.stream))
     same = comparable(streamed) == comparable(told)
-    hold("a_stream_folds_into_what_its_last_event_says", exchange, same, (streamed, told))
+    LISTED.hold("a_stream_folds_into_what_its_last_event_says", exchange, same, (streamed, told))
 
 
 def comparable(response: ChatResponse) -> ChatResponse:
@@ -351,7 +324,7 @@ def test_written_events_validate_with_the_sdk(exchange: Exchange) -> None:
             EVENT.validate_python(data_of(frame))
         except ValueError as error:
             problems.append(str(error)[:300])
-    hold("written_events_validate_with_the_sdk", exchange, not problems, problems[:3])
+    LISTED.hold("written_events_validate_with_the_sdk", exchange, not problems, problems[:3])
 
 
 @each(WHOLE)

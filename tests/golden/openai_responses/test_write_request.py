@@ -129,7 +129,10 @@ ROWS: dict[str, Row] = {
             {"type": "input_file", "file_url": "https://a.test/x.pdf"},
             {"type": "input_text", "text": "T\n\nt"},
         ),
-        notices=("documents: approximated (written as text)",),
+        notices=(
+            "documents.title: dropped (with a URL the API takes no name)",
+            "documents: approximated (written as text)",
+        ),
     ),
     "a cache mark without breakpoints": Row(
         user(c.TextPart("hi", cache=MARK)),

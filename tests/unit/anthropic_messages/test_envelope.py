@@ -24,6 +24,7 @@ PARTS: dict[str, Any] = {
     "a foreign proof without words": ReasoningPart(
         "", Proof("openai_responses", "X"), redacted=True, id="rs_2"
     ),
+    "a proof of a vendor's own format": ReasoningPart("", Proof("xai-responses-v1.2", "X")),
     "reasoning without a proof": ReasoningPart("hm"),
     "a proof that is long and not ASCII": ReasoningPart("hm", Proof("gemini", "é" * 5000)),
     "a tool call's proof": ToolCallPart("c1", "f", '{"a":1}', proof=Proof("gemini", "THOUGHT")),

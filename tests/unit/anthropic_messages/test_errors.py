@@ -19,7 +19,7 @@ from bytespike.errors import (
     error_for,
 )
 from bytespike.protocols.anthropic_messages import DIALECT
-from bytespike.protocols.anthropic_messages.errors import read_retry_after
+from bytespike.protocols.upstream_errors import retry_after
 
 ENVELOPE_TYPES = {
     "invalid_param": "invalid_request_error",
@@ -221,7 +221,7 @@ def test_an_error_about_the_channel_shows_nothing_of_it(status: int) -> None:
     ],
 )
 def test_retry_after_is_seconds_or_a_date(headers: dict[str, str], seconds: int | None) -> None:
-    assert read_retry_after(headers) == seconds
+    assert retry_after(headers) == seconds
     failure = DIALECT.read_error(429, headers, b"")
     assert (failure.retry_after, failure.error.retry_after) == (seconds, seconds)
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bytespike.ledger.reconciliation import Charge
+from tests.support.billed import bill
 from tests.support.command_line import CommandLine
 from tests.support.reference import REFERENCE, commands, commands_text, replaced
 
@@ -15,6 +17,9 @@ DOCUMENT = (REFERENCE / "cli.md").read_text("utf-8")
 
 # Commands that serve until they are stopped: tests/integration/test_cli_demo.py runs them.
 SERVING = {"bytespike serve", "bytespike demo", "bytespike simulator"}
+
+#: Of which there are none before a gateway has called somebody.
+CHARGE = tuple(Charge.__struct_fields__)
 
 # The words of each command that are needed to see what it prints, in an order in which they work.
 SCENARIO: tuple[str, ...] = (
@@ -29,6 +34,10 @@ SCENARIO: tuple[str, ...] = (
     "orgs list",
     "orgs pause Acme",
     "orgs resume Acme",
+    "orgs add Acme --user ada@example.com",
+    "orgs cap Acme --user ada@example.com --limit-1d 20",
+    "orgs members Acme",
+    "orgs topup Acme 5",
     "groups create --name vip --exclusive",
     "groups list",
     "groups update vip --multiplier 2",
@@ -51,6 +60,8 @@ SCENARIO: tuple[str, ...] = (
     "models alias remove my-gpt",
     "models price set gpt-5-5 --input 4",
     "models price show gpt-5-5",
+    "models price export",
+    "models price import PRICES",
     "keys create --name laptop --user ada@example.com",
     "keys list",
     "keys show KEY",
@@ -60,15 +71,20 @@ SCENARIO: tuple[str, ...] = (
     "keys reveal KEY",
     "keys revoke KEY",
     "wallet topup 5 --user ada@example.com",
-    "wallet refund 1 --user ada@example.com",
     "wallet credit 1 --user ada@example.com",
     "wallet debit 1 --user ada@example.com",
     "wallet balance --user ada@example.com",
     "wallet history --user ada@example.com",
+    "wallet low-balance --amount 4.5 --user ada@example.com",
+    "wallet debit 1 --user ada@example.com",
+    "events list",
+    "orgs remove Acme --user ada@example.com",
     "usage list",
     "usage sum",
+    "wallet refund 1 --user ada@example.com",
     "borrowers list",
     "borrowers release LOST",
+    "reconcile --from 2026-01-01 --to 2026-02-01",
     "doctor",
     "channels remove main",
 )
@@ -138,12 +154,15 @@ def test_every_command_prints_the_documented_fields_and_no_secret(tmp_path: Path
     """Everything printed, for programs and for people, is searched for secrets at the end."""
     line = CommandLine(tmp_path)
     secret = "hunter2-upstream-credential"
-    key_id, plaintexts, allowed = "", set[str](), set[int]()
+    key_id, user_id, plaintexts, allowed = "", "", set[str](), set[int]()
     (tmp_path / "catalog.toml").write_text('[[aliases]]\nmodel = "gpt-4o"\nnames = ["house-4o"]\n')
-    stands_for = {"CATALOG": str(tmp_path / "catalog.toml")}
+    (tmp_path / "prices.toml").write_text('[[prices]]\nmodel = "gpt-4o"\ninput = "2"\n')
+    stands_for = {"CATALOG": str(tmp_path / "catalog.toml"), "PRICES": str(tmp_path / "prices.toml")}
     for step in SCENARIO:
         if step == "borrowers list":
             stands_for["LOST"] = lost_borrower(tmp_path)
+        if step.startswith("wallet refund"):
+            bill(tmp_path, key_id=key_id, user_id=user_id, micros=2_000_000)
         words = [stands_for.get(word, word) for word in step.split()]
         before = len(line.printed)
         answer = line.answer(*words, env={"PW": secret})
@@ -151,13 +170,17 @@ def test_every_command_prints_the_documented_fields_and_no_secret(tmp_path: Path
         shown = answer["items"][0] if answer.get("items") else answer
         if name in ("bytespike keys create", "bytespike keys rotate", "bytespike keys reveal"):
             key_id = stands_for["KEY"] = answer["id"]
+            user_id = answer["user_id"]
             plaintexts.add(answer["key"])
             allowed |= {before, before + 1}
         expected = documented_fields(name)
         if name == "bytespike init":
-            expected -= {"admin", "password"}
+            expected -= {"admin", "admin_made", "password"}
         if name == "bytespike usage list":
             assert answer == {"items": [], "total": 0}
+        elif name == "bytespike reconcile":
+            assert answer == {"items": [], "total": 0, "attempts": 0, "cost": "0.00"}
+            assert expected == set(CHARGE) | set(answer)
         elif name == "bytespike doctor":
             assert set(answer) <= expected
             assert answer["ok"] is True

@@ -11,6 +11,7 @@ from google.genai import types
 from bytespike.core import content as c
 from bytespike.core import events as e
 from bytespike.core.finish import Finish, FinishReason
+from bytespike.core.fold import Fold, unfold
 from bytespike.core.request import ChatRequest
 from bytespike.core.response import Candidate, ChatResponse, Logprobs
 from bytespike.core.usage import Usage
@@ -146,6 +147,21 @@ def test_a_stop_with_calls_waits_for_results() -> None:
     told = written(whole(c.ToolCallPart("1", "f", "{}"), finish=Finish("tool_calls")))["candidates"][0]
     assert told["finishReason"] == "STOP"
     assert "nativeFinishReason" not in told
+
+
+@pytest.mark.parametrize("reason", ["stop", "refusal"])
+def test_a_refusal_in_words_is_no_regular_end_here_and_comes_home_as_it_was(reason: FinishReason) -> None:
+    refused = whole(c.RefusalPart("I will not."), finish=Finish(reason))
+    told = written(refused)["candidates"][0]
+    assert told["finishReason"] == "SAFETY"
+    assert told["content"]["parts"][0]["text"] == "I will not."
+    assert back(refused).candidates == refused.candidates
+    stream = DIALECT.stream_writer(REPLY)
+    reader = DIALECT.stream_reader()
+    heard = Fold()
+    for event in reader.feed(stream.write(list(unfold(refused)))) + reader.end():
+        heard.add(event)
+    assert heard.response().candidates == refused.candidates
 
 
 def test_log_probabilities_have_openais_shape_and_go_back() -> None:

@@ -10,11 +10,12 @@ import pytest
 from msgspec import structs
 
 from bytespike.core import content as c
-from bytespike.core.dialect import Peek, Target
+from bytespike.core.dialect import Peek, Reply, Target
 from bytespike.core.finish import Finish
 from bytespike.core.response import Candidate, ChatResponse
 from bytespike.errors import InvalidRequest, UpstreamError
 from bytespike.protocols.gemini import DIALECT
+from bytespike.protocols.gemini.call_ids import AnswerIds
 from bytespike.protocols.gemini.contents_out import FOREIGN_SIGNATURE
 from bytespike.protocols.gemini.envelope import SEALED_PREFIX, Sealed, seal
 from tests.support.gemini_traffic import NEWER, OLDER, REPLY, as_array
@@ -113,6 +114,31 @@ def test_the_first_call_gets_the_stand_in_where_the_model_wants_a_signature() ->
     first, second = _patched(NEW, call, call)["contents"][0]["parts"]
     assert first["thoughtSignature"] == FOREIGN_SIGNATURE
     assert "thoughtSignature" not in second
+
+
+def _answer_parts(call_id: str, proof: c.Proof | None = None) -> list[Any]:
+    calls = (c.ToolCallPart(call_id, "f", "{}", proof=proof), c.ToolCallPart(f"{call_id}b", "g", "{}"))
+    response = ChatResponse("up", "m", (Candidate(calls, Finish("tool_calls")),))
+    written = json.loads(DIALECT.write_response(response, Reply("m", "r")).body)
+    return written["candidates"][0]["content"]["parts"]
+
+
+def test_a_call_of_another_provider_without_any_proof_gets_the_stand_in_too() -> None:
+    parts = _answer_parts("call_Ab1")
+    assert "thoughtSignature" not in parts[1]
+    first, second = _patched(NEW, *parts)["contents"][0]["parts"]
+    assert first["thoughtSignature"] == FOREIGN_SIGNATURE
+    assert "thoughtSignature" not in second
+    assert all("thoughtSignature" not in part for part in _patched(OLD, *parts)["contents"][0]["parts"])
+
+
+def test_a_call_of_googles_own_keeps_its_signature_or_has_none() -> None:
+    ids = AnswerIds("response", 0)
+    assert all("thoughtSignature" not in part for part in _answer_parts(ids.call(None, "f")))
+    signed, bare = _answer_parts(ids.call(None, "f"), c.Proof("gemini", "c2ln"))
+    assert signed["thoughtSignature"] == "c2ln"
+    body = dump({"contents": [{"role": "model", "parts": [bare]}]})
+    assert DIALECT.patch_request(body, DIALECT.peek(body), NEW) is body
 
 
 def test_a_content_that_was_only_a_foreign_thought_goes() -> None:

@@ -420,6 +420,26 @@ def test_citations_count_from_the_start_of_the_text_that_the_client_reads() -> N
     assert texts[1].citations == (cite,)
 
 
+def test_a_citation_before_a_signature_between_texts_is_told_once() -> None:
+    cited = c.Citation("page", title="T", cited_text="q", start=1, end=2, document_index=0)
+    told: list[e.Event] = [
+        e.Started("r", "m"),
+        e.PartStart(0, c.TextPart("")),
+        e.TextDelta(0, "so"),
+        e.CitationDelta(0, cited),
+        e.PartEnd(0),
+        e.PartStart(1, c.ReasoningPart(proof=c.Proof("gemini", "U0lH"))),
+        e.PartEnd(1),
+        e.PartStart(2, c.TextPart("")),
+        e.TextDelta(2, "so"),
+        e.PartEnd(2),
+        *DONE,
+    ]
+    for reply in (REPLY, ARRAY_REPLY):
+        back = fold(events(DIALECT.stream_writer(reply).write(told))).candidates[0].parts
+        assert [part.citations for part in back if isinstance(part, c.TextPart)] == [(cited,), ()]
+
+
 def test_several_candidates_finish_together_in_the_last_chunk() -> None:
     told: list[e.Event] = [
         e.PartStart(0, c.TextPart("a")), e.PartStart(1, c.TextPart("b"), 1), e.PartEnd(0), e.PartEnd(1),

@@ -7,10 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from bytespike.accounts.records import ModelCap
 from bytespike.ledger import doctor
 from bytespike.ledger.doctor import Finding, Report, examine
-from bytespike.ledger.entries import REVENUE, user_wallet
-from tests.support.ledger_house import USD, House, attempt_for, house, key_record, receipt_for, running
+from bytespike.ledger.entries import REVENUE, org_wallet, user_wallet
+from tests.support.ledger_house import (
+    USD,
+    House,
+    attempt_for,
+    house,
+    key_record,
+    org_key,
+    receipt_for,
+    running,
+)
 
 WALLET = user_wallet("u1")
 
@@ -115,6 +125,82 @@ def test_a_second_transfer_for_one_receipt(tmp_path: Path) -> None:
 def test_a_keys_spend_that_is_not_the_sum_of_its_receipts(tmp_path: Path) -> None:
     (found,) = only(examined(tmp_path, "UPDATE keys SET spent = 1"), "keys")
     assert (found.subject, found.found, found.expected) == ("key_1", 1, 60)
+
+
+def test_a_keys_spend_that_lacks_one_receipt_names_its_transfer(tmp_path: Path) -> None:
+    (found,) = only(examined(tmp_path, "UPDATE keys SET spent = spent - 12"), "keys")
+    assert (found.transfer, found.severity) == ("usage:r2", "error")
+
+
+async def with_caps(built: House) -> None:
+    """Receipts of a key with caps, and of a member with some."""
+    own = key_record(id="capped", limit_5h=USD, caps=(ModelCap("gpt-5-5", "lifetime", USD),))
+    shared = org_key("of-org", member_caps=(ModelCap("", "1d", USD),))
+    await built.fund(USD, org_wallet("o1"))
+    for key, name in ((own, "a"), (shared, "b")):
+        await built.add_key(key)
+        async with running(built) as ledger:
+            account = await ledger.open(key)
+            for number in range(3):
+                built.spend(ledger, account, f"{name}{number}", 20 + number)
+
+
+@pytest.mark.parametrize(
+    ("meter", "transfer"),
+    [
+        ("capped/5h", "usage:a1"),
+        ("capped/gpt-5-5/lifetime", "usage:a1"),
+        ("member:o1/u1/1d", "usage:b1"),
+    ],
+)
+def test_a_sum_behind_a_cap_that_is_not_that_of_its_receipts(
+    tmp_path: Path, meter: str, transfer: str
+) -> None:
+    change = f"UPDATE meter_sums SET amount = amount + 21 WHERE meter_id = '{meter}'"
+    (found,) = only(examined(tmp_path, change, act=with_caps), "meters")
+    assert (found.severity, found.subject, found.transfer) == ("error", meter, transfer)
+    assert (found.found, found.expected) == (63 + 21, 63)
+
+
+def test_sums_that_have_left_their_window_and_are_forgotten_are_not_missed(tmp_path: Path) -> None:
+    async def act(built: House) -> None:
+        await with_caps(built)
+        built.clock.forward(6 * 3600)
+        async with running(built) as ledger:
+            account = await ledger.open(key_record(id="capped"))
+            built.spend(ledger, account, "late", 5)
+
+    forgotten = (
+        "DELETE FROM meter_sums WHERE meter_id = 'capped/5h' "
+        "AND bucket < (SELECT max(bucket) FROM meter_sums WHERE meter_id = 'capped/5h')"
+    )
+    assert examined(tmp_path, forgotten, act=act).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("lease", "borrower", "severity", "subject"),
+    [
+        ((WALLET, "ghost", 5), None, "error", WALLET),
+        ((WALLET, "b1", 100 * USD), ("b1", 1 << 60), "warning", WALLET),
+        (None, ("b1", 0), "warning", "b1"),
+    ],
+)
+def test_leases_of_nobody_or_beyond_the_wallet_and_borrowers_that_are_overdue(
+    tmp_path: Path,
+    lease: tuple[str, str, int] | None,
+    borrower: tuple[str, int] | None,
+    severity: str,
+    subject: str,
+) -> None:
+    statements: list[str] = []
+    if lease is not None:
+        cap, of, amount = lease
+        statements.append(f"INSERT INTO leases VALUES ('{cap}', '{of}', {amount}, 0, 1, NULL)")
+    if borrower is not None:
+        id, expires_at = borrower
+        statements.append(f"INSERT INTO borrowers VALUES ('{id}', 'host', '/spool', 0, 0, {expires_at})")
+    (found,) = only(examined(tmp_path, *statements), "leases")
+    assert (found.severity, found.subject) == (severity, subject)
 
 
 @pytest.mark.parametrize("column", ["amount = 13", "note = 'x'", "kind = 'refund'", "request_id = 'r1'"])

@@ -357,3 +357,72 @@ def test_closing_leaves_no_descriptors(tmp_path: Path) -> None:
     read_all(opened, at_once=3)
     opened.close()
     assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_is_gathered_is_written_at_once_and_counts_until_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = spool(tmp_path)
+    writes: list[int] = []
+    real = os.write
+
+    def write(fd: int, data: bytes) -> int:
+        writes.append(len(data))
+        return real(fd, data)
+
+    monkeypatch.setattr(os, "write", write)
+    assert [opened.gather(record(number)) for number in range(3)] == [True, False, False]
+    assert (writes, opened.depth, opened.read(1)) == ([], 3, None)
+    assert len(list(opened.undrained())) == 3
+    opened.flush()
+    opened.flush()
+    assert (len(writes), opened.depth) == (1, 3)
+    assert read_all(opened) == ids(range(3))
+    opened.close()
+
+
+def test_a_record_that_is_durable_at_once_comes_behind_what_was_gathered(tmp_path: Path) -> None:
+    opened = spool(tmp_path)
+    opened.gather(record(0))
+    opened.append(record(1))
+    assert opened.gather(record(2))
+    assert read_all(opened) == ids(range(2))
+    opened.close()
+    again = spool(tmp_path)
+    assert read_all(again) == ids(range(3))
+    again.close()
+
+
+def test_a_gathering_that_the_disk_does_not_take_waits_in_memory_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = spool(tmp_path)
+    real = os.write
+    full = True
+
+    def write(fd: int, data: bytes) -> int:
+        if full:
+            return real(fd, data[: len(data) // 2])
+        return real(fd, data)
+
+    monkeypatch.setattr(os, "write", write)
+    opened.gather(record(0))
+    opened.gather(record(1))
+    opened.flush()
+    assert (opened.backlog, opened.depth) == (2, 2)
+    opened.gather(record(2))
+    opened.flush()
+    assert (opened.backlog, opened.depth) == (3, 3)
+    full = False
+    opened.retry()
+    assert (opened.backlog, read_all(opened)) == (0, ids(range(3)))
+    opened.close()
+
+
+def test_a_record_that_cannot_be_written_is_not_gathered(tmp_path: Path) -> None:
+    opened = spool(tmp_path)
+    huge = Settled(None, (msgspec.structs.replace(attempt(1), error="x" * RECORD_BYTES_MAX),))
+    with pytest.raises(ValueError, match="bytes"):
+        opened.gather(huge)
+    assert opened.depth == 0
+    opened.close()

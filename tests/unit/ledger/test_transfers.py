@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from bytespike.errors import GatewayError, InsufficientBalance, InvalidRequest, 
 from bytespike.ledger import doctor, transfers
 from bytespike.ledger.amounts import AMOUNT_MAX, InvalidAmount
 from bytespike.ledger.entries import EXTERNAL, PROMOTION, REVENUE, org_wallet, user_wallet
-from bytespike.ledger.transfers import Entry, IdempotencyConflict
+from bytespike.ledger.statements import Entry, EntryFilter, Statement, statement
+from bytespike.ledger.transfers import IdempotencyConflict, RefundTooLarge
 from bytespike.store import tables
 from tests.support.ledger_house import USD, House, house, key_record, running
 
@@ -36,6 +38,18 @@ async def do(
     )
 
 
+async def cost(built: House, micros: int, request_id: str = "r0", wallet: str = WALLET) -> None:
+    """A request that cost so much, brought into the books; the wallet has as much as before."""
+    await built.fund(micros, wallet)
+    record = await built.add_key(key_record(f"key_of_{request_id}", account_id=wallet))
+    async with running(built) as ledger:
+        built.spend(ledger, await ledger.open(record), request_id, micros)
+
+
+async def history(built: House, account_id: str = WALLET, **page: int) -> Statement:
+    return await statement(built.engine, EntryFilter(account_id), **page)
+
+
 async def balances(built: House) -> dict[str, int]:
     async with built.engine.connect() as connection:
         found = await connection.execute(select(tables.accounts.c.id, tables.accounts.c.balance))
@@ -57,6 +71,7 @@ def test_each_kind_moves_money_between_the_wallet_and_its_other_side(
 ) -> None:
     async def body(built: House) -> None:
         await built.fund(10 * USD)
+        await cost(built, 10 * USD)
         before = await balances(built)
         done = await do(built, kind, 3 * USD, note="why")
         after = await balances(built)
@@ -75,6 +90,7 @@ def test_each_kind_moves_money_between_the_wallet_and_its_other_side(
 def test_a_transfer_tells_running_gateways_and_the_audit_log(tmp_path: Path, kind: str) -> None:
     async def body(built: House) -> None:
         await built.fund(10 * USD)
+        await cost(built, 10 * USD)
         done = await do(built, kind, 5, actor="cli", note="n", now_us=77)
         async with built.engine.connect() as connection:
             change = (
@@ -100,6 +116,7 @@ def test_a_transfer_tells_running_gateways_and_the_audit_log(tmp_path: Path, kin
 def test_the_same_key_and_inputs_are_one_transfer(tmp_path: Path, kind: str) -> None:
     async def body(built: House) -> None:
         await built.fund(10 * USD)
+        await cost(built, 10 * USD)
         first = await do(built, kind, 5, idempotency_key="k", note="n")
         before = await balances(built)
         second = await do(built, kind, 5, idempotency_key="k", note="n", now_us=99, actor="another")
@@ -179,7 +196,7 @@ def test_a_debit_takes_what_is_there_and_no_more(tmp_path: Path) -> None:
         with pytest.raises(InsufficientBalance, match=r"\$0\.000005.*\$0\.000006"):
             await do(built, "admin_debit", 6)
         assert await balances(built) == before
-        assert len((await transfers.history(built.engine, WALLET))[0]) == 1
+        assert (await history(built)).total == 1
         assert (await do(built, "admin_debit", 5)).balance == 0
 
     with_house(tmp_path, body)
@@ -239,13 +256,17 @@ def test_an_account_is_made_once_and_empty(tmp_path: Path) -> None:
 def test_history_is_newest_first_signed_and_paged(tmp_path: Path) -> None:
     async def body(built: House) -> None:
         await built.fund(99, user_wallet("u2"))
+        await cost(built, 13)
         for number, kind in enumerate(("topup", "admin_credit", "admin_debit", "refund")):
-            await do(built, kind, 10 + number, now_us=number, note=kind)
+            built.clock.forward(1)
+            await do(built, kind, 10 + number, note=kind)
+        built.clock.forward(1)
         await built.add_key(key_record())
         async with running(built) as ledger:
             built.spend(ledger, await ledger.open(key_record()), "r1", 4)
-        entries, total = await transfers.history(built.engine, WALLET)
-        assert total == 5
+        whole = await history(built)
+        entries = list(whole.items)
+        assert (whole.total, whole.total_is_exact) == (7, True)
         assert [
             (entry.kind, entry.amount, entry.other, entry.request_id, entry.note) for entry in entries
         ] == [
@@ -254,14 +275,88 @@ def test_history_is_newest_first_signed_and_paged(tmp_path: Path) -> None:
             ("admin_debit", -12, PROMOTION, None, "admin_debit"),
             ("admin_credit", 11, PROMOTION, None, "admin_credit"),
             ("topup", 10, EXTERNAL, None, "topup"),
+            ("usage", -13, REVENUE, "r0", ""),
+            ("topup", 13, EXTERNAL, None, ""),
         ]
         assert sum(entry.amount for entry in entries) == await built.balance()
         paged: list[Entry] = []
-        for offset in range(0, 6, 2):
-            page, total = await transfers.history(built.engine, WALLET, limit=2, offset=offset)
-            assert total == 5
-            paged += page
+        for offset in range(0, 8, 2):
+            page = await history(built, limit=2, offset=offset)
+            assert page.total == 7
+            paged += page.items
         assert paged == entries
+
+    with_house(tmp_path, body)
+
+
+def test_no_more_is_refunded_than_requests_have_cost(tmp_path: Path) -> None:
+    async def body(built: House) -> None:
+        await built.fund(10 * USD)
+        with pytest.raises(
+            RefundTooLarge, match=r"have cost this wallet \$0\.00, .* \$0\.00 can be refunded"
+        ):
+            await do(built, "refund", 1)
+        await cost(built, 3 * USD)
+        # Presents, debits and paid periods are no requests, and no other wallet's requests are this one's.
+        await do(built, "admin_credit", 7 * USD)
+        await do(built, "admin_debit", 5 * USD)
+        await do(built, "subscription_renew", 2 * USD)
+        await cost(built, 50 * USD, "r_other", user_wallet("u2"))
+        await do(built, "refund", 2 * USD)
+        before = await balances(built)
+        told = r"have cost this wallet \$3\.00, and \$2\.00 of it was given back: \$1\.00 can be refunded"
+        with pytest.raises(RefundTooLarge, match=told) as caught:
+            await do(built, "refund", 1 * USD + 1)
+        assert caught.value.param == "amount"
+        assert await balances(built) == before
+        await do(built, "refund", 1 * USD, idempotency_key="last")
+        assert (await do(built, "refund", 1 * USD, idempotency_key="last")).repeated
+        with pytest.raises(RefundTooLarge):
+            await do(built, "refund", 1)
+
+    with_house(tmp_path, body)
+
+
+def test_refunds_at_the_same_time_share_what_is_left(tmp_path: Path) -> None:
+    async def body(built: House) -> None:
+        await cost(built, 10)
+        done = await asyncio.gather(*(do(built, "refund", 3) for _ in range(8)), return_exceptions=True)
+        assert sum(isinstance(each, transfers.Transfer) for each in done) == 3
+        assert sum(isinstance(each, RefundTooLarge) for each in done) == 5
+        assert await built.balance() == 9
+
+    with_house(tmp_path, body)
+
+
+@contextmanager
+def statements(built: House) -> Iterator[list[tuple[str, object]]]:
+    """What is asked of the table of transfers."""
+    seen: list[tuple[str, object]] = []
+
+    def note(_conn: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
+        if "transfers" in statement:
+            seen.append((statement, parameters))
+
+    event.listen(built.engine.sync_engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(built.engine.sync_engine, "before_cursor_execute", note)
+
+
+def test_what_may_be_refunded_is_found_without_reading_receipts(tmp_path: Path) -> None:
+    """A wallet that has paid for millions of requests is refunded as quickly as a new one."""
+
+    async def body(built: House) -> None:
+        await cost(built, 10)
+        with statements(built) as seen:
+            await do(built, "refund", 3)
+        sums = [each for each in seen if "sum(" in each[0]]
+        assert len(sums) == 2
+        async with built.engine.connect() as connection:
+            for statement, parameters in sums:
+                plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                steps = [row[3] for row in plan if "transfers" in row[3]]
+                assert steps
+                assert all("ix_transfers_credit_account" in step for step in steps), steps
 
     with_house(tmp_path, body)
 
@@ -270,15 +365,8 @@ def test_a_page_of_history_is_read_through_indexes(tmp_path: Path) -> None:
     """Else an account with a long history would be slow, and so would every account in a large database."""
 
     async def body(built: House) -> None:
-        seen: list[tuple[str, object]] = []
-
-        def note(_conn: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
-            if "transfers" in statement:
-                seen.append((statement, parameters))
-
-        event.listen(built.engine.sync_engine, "before_cursor_execute", note)
-        await transfers.history(built.engine, WALLET)
-        event.remove(built.engine.sync_engine, "before_cursor_execute", note)
+        with statements(built) as seen:
+            await history(built)
         assert len(seen) == 3
         async with built.engine.connect() as connection:
             for statement, parameters in seen:
@@ -297,7 +385,7 @@ def test_revenue_has_a_history_too(tmp_path: Path) -> None:
         async with running(built) as ledger:
             built.spend(ledger, await ledger.open(key_record()), "r1", 4)
         await do(built, "refund", 3)
-        entries, total = await transfers.history(built.engine, REVENUE)
-        assert (total, sorted(entry.amount for entry in entries)) == (2, [-3, 4])
+        found = await history(built, REVENUE)
+        assert (found.total, sorted(entry.amount for entry in found.items)) == (2, [-3, 4])
 
     with_house(tmp_path, body)

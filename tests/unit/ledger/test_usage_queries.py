@@ -9,7 +9,13 @@ import pytest
 from bytespike.core.usage import Usage
 from bytespike.errors import InvalidRequest
 from bytespike.ledger import usage_queries
-from bytespike.ledger.usage_queries import UsageFilter, attempts_of, list_usage, totals
+from bytespike.ledger.usage_queries import (
+    UsageFilter,
+    attempts_of,
+    every_usage,
+    list_usage,
+    totals,
+)
 from bytespike.pricing.price import Price
 from tests.support.ledger_house import USD, House, attempt_for, house, key_record, receipt_for, running
 
@@ -99,6 +105,45 @@ def test_pages_add_up_to_the_list(tmp_path: Path) -> None:
         assert [row for page in pages for row in page.items] == list(
             (await list_usage(built.engine, UsageFilter())).items
         )
+
+    with_receipts(tmp_path, body)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {},
+        {"model": "m1"},
+        {"key_id": "key_2"},
+        {"key_id": "key_2", "model": "m2"},
+        {"model": "m0", "since": 20_000 * DAY_US + 9 * HOUR_US, "until": 20_000 * DAY_US + 30 * HOUR_US},
+        {"model": "m0", "since": 20_000 * DAY_US + 9 * HOUR_US + 1},
+        {"model": "m7"},
+        {"key_id": "key_of_nobody"},
+    ],
+)
+def test_pages_that_rollups_lead_to_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, object]
+) -> None:
+    async def body(built: House) -> None:
+        whole = await list_usage(built.engine, UsageFilter(**wanted))
+        for located_from in (0, 3, 1000):
+            monkeypatch.setattr(usage_queries, "LOCATED_FROM", located_from)
+            for limit in (1, 2, 5, 50):
+                for offset in range(0, 14):
+                    page = await list_usage(
+                        built.engine, UsageFilter(user_id="u1", **wanted), limit=limit, offset=offset
+                    )
+                    assert page.items == whole.items[offset : offset + limit]
+                    assert (page.total, page.total_is_exact) == (whole.total, True)
+            rows = [
+                row
+                async for piece in every_usage(built.engine, UsageFilter(user_id="u1", **wanted))
+                for row in piece
+            ]
+            assert tuple(rows) == whole.items
+        nobody = await list_usage(built.engine, UsageFilter(user_id="u2", **wanted))
+        assert (nobody.items, nobody.total) == ((), 0)
 
     with_receipts(tmp_path, body)
 

@@ -11,7 +11,7 @@ from bytespike import errors
 from bytespike.core.dialect import Peek
 from bytespike.core.events import Failed
 from bytespike.protocols.openai_chat import DIALECT
-from bytespike.protocols.openai_chat.errors import MESSAGE_CHARS_MAX
+from bytespike.protocols.upstream_errors import MESSAGE_CHARS_MAX
 
 
 def openai(message: str, **members: Any) -> dict[str, Any]:

@@ -311,7 +311,8 @@ def test_why_it_stopped(finish: str, status: str, details: dict[str, Any] | None
     assert (body["status"], body["incomplete_details"]) == (status, details)
     assert body["output"][-1]["status"] == status
     back = DIALECT.read_response(json.dumps(body).encode()).candidates[0].finish.reason
-    assert back == (finish if details else "stop")
+    assert back == finish
+    assert body.get("native_reason") == ("pause" if finish == "pause" else None)
 
 
 def test_a_completed_answer_says_by_its_output_why_it_stopped() -> None:

@@ -10,7 +10,8 @@ import pytest
 from bytespike import errors
 from bytespike.errors import GatewayError
 from bytespike.protocols.openai_responses import DIALECT
-from bytespike.protocols.openai_responses.errors import MESSAGE_CHARS_MAX, failed_member
+from bytespike.protocols.openai_responses.errors import failed_member
+from bytespike.protocols.upstream_errors import MESSAGE_CHARS_MAX
 
 ENVELOPES: list[tuple[GatewayError, str]] = [
     (errors.InvalidRequest("m", param="input"), "invalid_request_error"),

@@ -3,12 +3,15 @@
 import asyncio
 from pathlib import Path
 
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy import Connection, create_engine, insert, inspect, text
 from sqlalchemy.engine.interfaces import ReflectedIndex
 
+from bytespike.ledger.rollups import DAY_US, Sums, Wanted, summed, total, wrong_rollups
 from bytespike.store import engine as store_engine
+from bytespike.store import tables
 from bytespike.store.tables import metadata
 
 
@@ -83,3 +86,62 @@ def test_migrating_twice_and_at_once_changes_nothing(tmp_path: Path) -> None:
         return found
 
     assert len(asyncio.run(run())) == 1
+
+
+USAGE = {
+    "user_id": "u1",
+    "account_id": "wallet:user:u1",
+    "group_id": 1,
+    "channel_id": "ch_1",
+    "upstream_provider": "simulator",
+    "requested_model": "m",
+    "upstream_model": "m",
+    "protocol": "gemini",
+    "upstream_protocol": "gemini",
+    "stream": False,
+    "input_tokens": 1,
+    "cache_read_tokens": 2,
+    "cache_write_5m_tokens": 3,
+    "cache_write_1h_tokens": 4,
+    "output_tokens": 5,
+    "reasoning_tokens": 6,
+    "web_searches": 7,
+    "credits": 8,
+    "held": 9,
+    "price": {"id": "catalog"},
+    "multiplier_ppm": 1_000_000,
+    "estimated": False,
+    "end_reason": "completed",
+    "notices": [],
+    "latency_ms": 1,
+    "first_token_ms": 1,
+}
+
+
+def test_receipts_of_before_are_rolled_up_by_the_migration(tmp_path: Path) -> None:
+    def before(connection: Connection) -> None:
+        command.upgrade(store_engine.migration_config(connection), "0005")
+        rows = [
+            {
+                **USAGE,
+                "request_id": f"r{n}",
+                "at": n * 50 * 60_000_000,
+                "key_id": f"k{n % 2}",
+                "model": f"m{n % 3}",
+            }
+            for n in range(100)
+        ]
+        connection.execute(insert(tables.usage), rows)
+
+    async def run() -> tuple[list[object], Sums]:
+        engine = store_engine.create_engine(f"sqlite:///{tmp_path}/old.db")
+        async with engine.begin() as connection:
+            await connection.run_sync(before)
+        await store_engine.migrate(engine)
+        async with store_engine.reading(engine) as connection:
+            wrong = list(await connection.execute(wrong_rollups(5)))
+        found = await summed(engine, Wanted("u1", 0, 90 * DAY_US), ("hour", "model", "api_key"))
+        await engine.dispose()
+        return wrong, total(found)
+
+    assert asyncio.run(run()) == ([], Sums(100, 100, 200, 300, 400, 500, 600, 700, 800))

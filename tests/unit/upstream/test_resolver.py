@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from bytespike.upstream.limits import ADDRESSES_MAX, DNS_HOSTS_MAX
-from bytespike.upstream.resolver import SystemResolver
+from bytespike.upstream.resolver import FewLookups, SystemResolver
 
 
 class Looked:
@@ -88,3 +88,55 @@ def test_addresses_and_hosts_are_bounded_and_addresses_are_not_repeated():
     resolving(many, resolver, *(f"h{n}" for n in range(DNS_HOSTS_MAX + 10)))
     assert len(resolver._cache) == DNS_HOSTS_MAX
     assert "h" not in resolver._cache
+
+
+class Slow:
+    """Answers when it is told to. `asked`: the names so far."""
+
+    public_only = False
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.answer = asyncio.Event()
+        self.forgotten: list[str] = []
+
+    async def resolve(self, host: str, port: int) -> tuple[str, ...]:
+        self.asked.append(host)
+        await self.answer.wait()
+        if host == "none.test":
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+        return ("192.0.2.1",)
+
+    def forget(self, host: str) -> None:
+        self.forgotten.append(host)
+
+
+def test_of_users_names_only_a_few_are_looked_up_at_once_however_many_callers_give_up() -> None:
+    async def main() -> None:
+        slow = Slow()
+        few = FewLookups(slow, 2)
+        for number in range(5):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await few.resolve(f"{number}.test", 443)
+        # The first two still wait for their name server, and nobody has their places.
+        assert slow.asked == ["0.test", "1.test"]
+        slow.answer.set()
+        assert await few.resolve("6.test", 443) == ("192.0.2.1",)
+        assert slow.asked == ["0.test", "1.test", "6.test"]
+
+    asyncio.run(main())
+
+
+def test_a_name_that_is_not_there_frees_its_place_too() -> None:
+    async def main() -> None:
+        slow = Slow()
+        slow.answer.set()
+        few = FewLookups(slow, 1)
+        for _ in range(3):
+            with pytest.raises(socket.gaierror):
+                await few.resolve("none.test", 443)
+        few.forget("none.test")
+        assert slow.forgotten == ["none.test"]
+
+    asyncio.run(main())

@@ -83,6 +83,8 @@ class GatewayApp:
         self._fallback = fallback
         self._management = management
         self._ledger = ledger
+        #: At whose end whole answers leave.
+        self.turn = ledger.turn
         self._addresses = addresses
         self._metrics = metrics
         self._limits = limits
@@ -99,12 +101,14 @@ class GatewayApp:
                     return
                 route = self._found(path)
             await self._answer(route, inbound, line, request_id)
-        except (ClientGone, ConnectionError):
+        except ClientGone:
             pass
         except asyncio.CancelledError:
             if not inbound.gone:
                 raise
         except Exception as error:
+            if _is_clients_end(error, inbound):
+                return
             log.error("unexpected error", request_id=request_id, exc_info=error)
             line.abort()
 
@@ -130,9 +134,11 @@ class GatewayApp:
             if isinstance(error, InternalError):
                 log.error("internal error", request_id=request_id, endpoint=route.name, exc_info=error)
             exchange.fail(error, route.dialect_for(inbound))
-        except (ClientGone, ConnectionError):
+        except ClientGone:
             pass
         except Exception as error:
+            if _is_clients_end(error, inbound):
+                return
             log.error("unexpected error", request_id=request_id, endpoint=route.name, exc_info=error)
             if exchange.began:
                 line.abort()
@@ -143,6 +149,11 @@ class GatewayApp:
             )
         finally:
             self._metrics.answered(route.name, exchange.status)
+
+
+def _is_clients_end(error: Exception, inbound: Inbound) -> bool:
+    """A connection that broke is the client's only if the client has gone: a database's breaks too."""
+    return isinstance(error, ConnectionError) and inbound.gone
 
 
 def _other_method(route: Route) -> Handler:

@@ -8,12 +8,14 @@ from typing import Protocol
 from urllib.parse import parse_qs
 
 from bytespike.accounts.records import KeyRecord
+from bytespike.catalog.models import TokenTier
 from bytespike.core.json_types import JSON, JSONObject
 from bytespike.errors import InvalidRequest
 from bytespike.http.inbound.exchange import Exchange
 from bytespike.http.inbound.gateway import Handler
 from bytespike.http.inbound.head import secret_of
 from bytespike.http.inbound.request import Inbound
+from bytespike.http.moments import moment
 from bytespike.ledger.amounts import format_usd
 from bytespike.ledger.usage_queries import PAGE_MAX, UsageFilter, UsagePage, UsageRow
 from bytespike.pipeline.authenticate import authenticate
@@ -43,6 +45,7 @@ def usage(parts: Parts, lookup: Lookup) -> Handler:
         found = await lookup(
             UsageFilter(
                 key_id=key.id,
+                user_id=key.user_id,
                 model=None if model is None else parts.catalog.current.resolve(model).model.slug,
                 request_id=query.get("request_id"),
                 since=_moment(query, "since"),
@@ -112,11 +115,13 @@ def usage_row(row: UsageRow) -> JSONObject:
         "cache_write_5m": format_usd(row.price.cache_write_5m),
         "cache_write_1h": format_usd(row.price.cache_write_1h),
         "web_search": format_usd(row.price.web_search),
+        "submit_fee": format_usd(row.price.submit_fee),
+        "tiers": [_tier(tier) for tier in row.price.tiers or ()],
     }
     notices: list[JSON] = list(row.notices)
     return {
         "request_id": row.request_id,
-        "at": datetime.fromtimestamp(row.at / 1_000_000, UTC).isoformat(timespec="milliseconds"),
+        "at": moment(row.at),
         "api_key_id": row.key_id,
         "model": row.model,
         "requested_model": row.requested_model,
@@ -142,6 +147,18 @@ def usage_row(row: UsageRow) -> JSONObject:
     }
 
 
+def _tier(tier: TokenTier) -> JSONObject:
+    """What all tokens cost when the prompt has more than `above`."""
+    return {
+        "above": tier.above,
+        "input": format_usd(tier.input),
+        "output": format_usd(tier.output),
+        "cache_read": format_usd(tier.cache_read),
+        "cache_write_5m": format_usd(tier.cache_write_5m),
+        "cache_write_1h": format_usd(tier.cache_write_1h),
+    }
+
+
 def _number(query: dict[str, str], name: str, default: int, most: int) -> int:
     text = query.get(name)
     if text is None:
@@ -159,9 +176,9 @@ def _moment(query: dict[str, str], name: str) -> int | None:
     if text.isascii() and text.isdigit() and len(text) <= 11:
         return int(text) * 1_000_000
     try:
-        moment = datetime.fromisoformat(text)
+        parsed = datetime.fromisoformat(text)
     except ValueError:
         raise InvalidRequest(f"{name}: Unix seconds, or a time in ISO 8601", param=name) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp()) * 1_000_000
+    if parsed.tzinfo is None:
+        parsed = parsed.replace(tzinfo=UTC)
+    return int(parsed.timestamp()) * 1_000_000

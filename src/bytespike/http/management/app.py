@@ -9,7 +9,17 @@ from starlette.types import ASGIApp
 
 from bytespike.accounts.control import Control
 from bytespike.http.inbound.head import Addresses
-from bytespike.http.management import account, fidelity, groups, keys, models, sessions, usage
+from bytespike.http.management import (
+    account,
+    billing,
+    fidelity,
+    groups,
+    keys,
+    models,
+    rollups,
+    sessions,
+    usage,
+)
 from bytespike.http.management.deps import Deps
 from bytespike.http.management.envelope import add_handlers
 from bytespike.http.management.guard import Guarded
@@ -40,7 +50,7 @@ def create_management_app(parts: Parts, control: Control, settings: Settings) ->
         throttle=LoginThrottle(control.clock),
         hashing=asyncio.Semaphore(HASHING_MAX),
     )
-    for resource in (sessions, account, groups, models, keys, usage, fidelity):
+    for resource in (sessions, account, groups, models, keys, usage, rollups, billing, fidelity):
         app.include_router(resource.router, prefix=PREFIX)
     add_handlers(app, parts.dialects["openai_chat"])
     app.add_middleware(Guarded)

@@ -48,6 +48,7 @@ _OUTCOMES: dict[Outcome, str] = {
     "native": "the dialect is the same: the bytes pass through",
     "translated": "the other dialect says the same",
     "approximated": "dropped, or said as well as possible, and named in X-ByteSpike-Notices",
+    "fetched": "the gateway fetches it and sends it inline",
     "refused": "400 unsupported_feature",
     "absent": "the dialect in which it would have to be said has no words for it",
     "lost": "dropped in silence: a known fault",

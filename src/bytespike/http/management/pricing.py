@@ -6,16 +6,18 @@ from bytespike.accounts.records import Routes
 from bytespike.catalog.models import Model
 from bytespike.catalog.resolve import Catalog
 from bytespike.core.json_types import JSON, JSONObject
-from bytespike.http.management.views import moment
+from bytespike.http.management.views import ImagePriceView, SecondPriceView, TierView
+from bytespike.http.moments import moment
 from bytespike.ledger.amounts import format_usd
 from bytespike.pricing.defaults import default_price
 from bytespike.pricing.price import Price
 
 
 def price_list(catalog: Catalog, routes: Routes) -> JSONObject:
-    """Every model of the catalog, in USD as text: per million tokens, per 1,000 web searches, per image or turn, per
-    second of video. The price is that of the channel that is tried first, before a group's multiplier; where no channel
-    serves the model (`available` false) it is the catalog's.
+    """Every model of the catalog, in USD as text: per million tokens (`long_prompts`: from a number of prompt tokens on),
+    per 1,000 web searches, per image or turn, per second of video and per submitted task. The price is that of the
+    channel that is tried first, before a group's multiplier; where no channel serves the model (`available` false) it is
+    the catalog's.
 
     `updated_at`: since when the newest price that the operator set holds; null where all are the catalog's.
     """
@@ -43,6 +45,7 @@ def _entry(model: Model, served: Price | None) -> JSONObject:
         "family": model.family,
         "kind": model.kind,
         "available": served is not None,
+        "price_id": price.id,
     }
     if model.kind == "text":
         entry["per_million_tokens"] = {
@@ -52,21 +55,13 @@ def _entry(model: Model, served: Price | None) -> JSONObject:
             "cache_write_5m": format_usd(price.cache_write_5m),
             "cache_write_1h": format_usd(price.cache_write_1h),
         }
+        entry["long_prompts"] = [TierView.of(tier).model_dump() for tier in price.tiers or ()]
         entry["per_thousand_web_searches"] = format_usd(price.web_search)
-    if model.images:
-        entry["images"] = [
-            {
-                "price": format_usd(rate.price),
-                "quality": rate.quality or None,
-                "pixels_min": rate.pixels_min,
-                "per": rate.per,
-            }
-            for rate in model.images
-        ]
-    if model.video is not None:
+    images = price.images or model.images
+    if images:
+        entry["images"] = [ImagePriceView.of(rate).model_dump() for rate in images]
+    seconds = price.seconds or (() if model.video is None else model.video.seconds)
+    if seconds:
         entry["per_submit"] = format_usd(price.submit_fee)
-        entry["per_second"] = [
-            {"price": format_usd(rate.per_second), "resolution": rate.resolution or None}
-            for rate in model.video.seconds
-        ]
+        entry["per_second"] = [SecondPriceView.of(rate).model_dump() for rate in seconds]
     return entry

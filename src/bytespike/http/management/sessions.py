@@ -11,7 +11,8 @@ from bytespike.accounts import sessions as service
 from bytespike.accounts.passwords import PASSWORD_CHARS_MAX
 from bytespike.errors import InvalidKey
 from bytespike.http.management.deps import COOKIE, DepsParam, check_origin, client_ip
-from bytespike.http.management.views import UserView, moment
+from bytespike.http.management.views import UserView
+from bytespike.http.moments import moment
 
 router = APIRouter(tags=["auth"])
 

@@ -1,12 +1,11 @@
 """The shapes in which resources are shown: by the management API, and by the command line's `--json`.
 
 Amounts are USD as text ("12.50"), with at least two decimals and as many as needed; a limit of "0.00" is no limit.
-Times are UTC in ISO 8601 with milliseconds. Secrets are in none of these but `NewKeyView`.
+Times are as `http/moments.py` writes them. Secrets are in none of these but `NewKeyView`.
 """
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 from typing import Generic, TypeVar
 
@@ -15,6 +14,8 @@ from pydantic import BaseModel, ConfigDict
 from bytespike.accounts.channels import ChannelView as StoredChannel
 from bytespike.accounts.groups import format_multiplier
 from bytespike.accounts.keys import MintedKey
+from bytespike.catalog.models import ImageRate, TokenTier, VideoRate
+from bytespike.http.moments import moment
 from bytespike.ledger.amounts import format_usd
 from bytespike.pricing.price import Price
 from bytespike.store.aliases import AliasRow
@@ -195,8 +196,59 @@ class ChannelView(View):
         )
 
 
+class TierView(View):
+    """What all tokens cost, USD per million, when the prompt has more than `above`."""
+
+    above: int
+    input: str
+    output: str
+    cache_read: str
+    cache_write_5m: str
+    cache_write_1h: str
+
+    @classmethod
+    def of(cls, tier: TokenTier) -> TierView:
+        return cls(
+            above=tier.above,
+            input=format_usd(tier.input),
+            output=format_usd(tier.output),
+            cache_read=format_usd(tier.cache_read),
+            cache_write_5m=format_usd(tier.cache_write_5m),
+            cache_write_1h=format_usd(tier.cache_write_1h),
+        )
+
+
+class ImagePriceView(View):
+    """USD for an image, or a chat turn (`per`), of a quality (null is any) from so many pixels on."""
+
+    price: str
+    quality: str | None
+    pixels_min: int
+    per: str
+
+    @classmethod
+    def of(cls, rate: ImageRate) -> ImagePriceView:
+        return cls(
+            price=format_usd(rate.price),
+            quality=rate.quality or None,
+            pixels_min=rate.pixels_min,
+            per=rate.per,
+        )
+
+
+class SecondPriceView(View):
+    """USD for a second of video at a resolution (null is any)."""
+
+    price: str
+    resolution: str | None
+
+    @classmethod
+    def of(cls, rate: VideoRate) -> SecondPriceView:
+        return cls(price=format_usd(rate.per_second), resolution=rate.resolution or None)
+
+
 class PriceView(View):
-    """USD per million tokens; per 1,000 uses for `web_search`, per request for `submit_fee`."""
+    """USD per million tokens; per 1,000 uses for `web_search`, per request for `submit_fee`. `tiers`: for long prompts."""
 
     id: str
     input: str
@@ -206,6 +258,9 @@ class PriceView(View):
     cache_write_1h: str
     web_search: str
     submit_fee: str
+    tiers: list[TierView]
+    images: list[ImagePriceView]
+    seconds: list[SecondPriceView]
 
     @classmethod
     def of(cls, price: Price) -> PriceView:
@@ -218,6 +273,9 @@ class PriceView(View):
             cache_write_1h=format_usd(price.cache_write_1h),
             web_search=format_usd(price.web_search),
             submit_fee=format_usd(price.submit_fee),
+            tiers=[TierView.of(tier) for tier in price.tiers or ()],
+            images=[ImagePriceView.of(rate) for rate in price.images or ()],
+            seconds=[SecondPriceView.of(rate) for rate in price.seconds or ()],
         )
 
 
@@ -255,10 +313,3 @@ class AuditView(View):
         return cls(
             at=moment(row.at), actor=row.actor, action=row.action, target=row.target, detail=row.detail
         )
-
-
-def moment(us: int) -> str:
-    """Unix microseconds as "2026-11-21T08:29:00.123Z"."""
-    seconds, rest = divmod(us, 1_000_000)
-    whole = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
-    return f"{whole:%Y-%m-%dT%H:%M:%S}.{rest // 1000:03d}Z"

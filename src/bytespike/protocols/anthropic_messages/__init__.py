@@ -21,6 +21,7 @@ from bytespike.protocols.anthropic_messages import (
 )
 from bytespike.protocols.anthropic_messages.response import read_response, write_response
 from bytespike.protocols.anthropic_messages.tap import Tap
+from bytespike.protocols.anthropic_messages.threads import refuse_thread
 
 
 class AnthropicMessages:
@@ -66,6 +67,8 @@ class AnthropicMessages:
         return passthrough.peek(body)
 
     def patch_request(self, body: bytes, peek: Peek, target: Target) -> bytes:
+        if names.QUIRK_NO_THREADS in target.quirks:
+            refuse_thread(body)
         return passthrough.patch_request(body, peek, target)
 
     def patch_response(self, body: bytes, model: str) -> tuple[bytes, Usage | None]:

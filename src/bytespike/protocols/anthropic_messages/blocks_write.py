@@ -14,23 +14,19 @@ from typing import TypeAlias
 from bytespike.core import content as c
 from bytespike.core.dialect import Target
 from bytespike.core.json_types import JSON
+from bytespike.core.losses import Losses
 from bytespike.errors import UnsupportedFeature
 from bytespike.protocols.anthropic_messages.citations import write_citation
 from bytespike.protocols.anthropic_messages.envelope import opaque_of
 from bytespike.protocols.anthropic_messages.fields import own_extras, spelling
-from bytespike.protocols.anthropic_messages.losses import Losses
 from bytespike.protocols.anthropic_messages.names import NAME, wire_name
 from bytespike.protocols.anthropic_messages.tool_ids import CallIds, input_of, object_of, safe_id
+from bytespike.protocols.inline_media import image_type, inline
 
 Block: TypeAlias = "dict[str, object]"
 
-#: What Anthropic accepts (`Base64ImageSourceParam`), with the base64 text that each begins with.
-_IMAGE_TYPES = {
-    "image/jpeg": "/9j/",
-    "image/png": "iVBORw0KGgo",
-    "image/gif": "R0lGOD",
-    "image/webp": "UklGR",
-}
+#: What Anthropic accepts (`Base64ImageSourceParam`).
+_IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _CACHE_TTLS = ("5m", "1h")
 #: Anthropic refuses an error result without content.
 _NO_OUTPUT = "(no output)"
@@ -284,21 +280,11 @@ def _move_mark(block: Block, written: list[Block]) -> None:
         written[-1].setdefault("cache_control", mark)
 
 
-def inline(source: c.Source) -> c.Source:
-    """A `data:` URL is inline bytes, whatever dialect called it a URL."""
-    if not isinstance(source, c.UrlSource) or not source.url.startswith("data:"):
-        return source
-    head, comma, data = source.url[5:].partition(",")
-    if not comma or not head.endswith(";base64"):
-        return source
-    return c.Base64Source(head.removesuffix(";base64").partition(";")[0] or source.media_type, data)
-
-
 def _image_source(source: c.Source, path: str) -> Block:
     match source:
         case c.Base64Source(media_type=media_type, data=data):
             if media_type not in _IMAGE_TYPES:
-                media_type = _sniffed(data) or media_type
+                media_type = image_type(data) or media_type
             if media_type not in _IMAGE_TYPES:
                 known = ", ".join(_IMAGE_TYPES)
                 raise UnsupportedFeature(f"{path}: the image must be one of {known}", param=path)
@@ -309,10 +295,6 @@ def _image_source(source: c.Source, path: str) -> Block:
             return _file_source(source, path)
         case _:
             raise UnsupportedFeature(f"{path}: an image cannot be given as text", param=path)
-
-
-def _sniffed(data: str) -> str | None:
-    return next((name for name, magic in _IMAGE_TYPES.items() if data.startswith(magic)), None)
 
 
 def _file_source(source: c.FileSource, path: str) -> Block:

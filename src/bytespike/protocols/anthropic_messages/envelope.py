@@ -2,12 +2,8 @@
 
 An Anthropic client sends `signature`, `redacted_thinking.data` and `encrypted_index` back exactly as it got them and
 never looks inside. So these carry what a foreign provider wants back: its proof of reasoning, its item ids, the
-offsets of its citations. The envelope is
-
-    bytespike.v1.<origin>.<base64url of JSON, without padding>
-
-where `origin` is the dialect that issued the proof, or "none" where there is no proof (an Anthropic client requires a
-signature on every thinking block). The readers of this dialect open it again, so that a later turn comes home. It is
+offsets of its citations. `protocols.sealed_text` has the envelope's form; its `origin` is the dialect that issued the
+proof, or "none" where there is no proof (an Anthropic client requires a signature on every thinking block). The readers of this dialect open it again, so that a later turn comes home. It is
 no secret and not signed: whoever alters it harms only their own conversation, as with any part of their history.
 
 Anthropic itself would reject such a signature: `passthrough.patch_request` takes these blocks out of a request whose
@@ -16,19 +12,13 @@ model has changed to a Claude, and the writer sends only proofs of this dialect.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
-
 import msgspec
 from msgspec import Struct
 
 from bytespike.core.content import Citation, Proof, ReasoningPart, ToolCallPart
 from bytespike.protocols.anthropic_messages.names import NAME
-
-PREFIX = "bytespike.v1."
-NO_ORIGIN = "none"
-_FORM = re.compile(r"bytespike\.v1\.([a-z0-9_]{1,40})\.([A-Za-z0-9_-]*)")
+from bytespike.protocols.sealed_text import NO_ORIGIN, is_sealed, open_text, seal_text
+from bytespike.protocols.sealed_text import PREFIX as PREFIX
 
 
 class Envelope(Struct, frozen=True, omit_defaults=True):
@@ -48,25 +38,12 @@ _decoder = msgspec.json.Decoder(Envelope)
 
 
 def seal(origin: str, envelope: Envelope) -> str:
-    text = base64.urlsafe_b64encode(_encoder.encode(envelope)).rstrip(b"=").decode("ascii")
-    return f"{PREFIX}{origin}.{text}"
+    return seal_text(origin, _encoder.encode(envelope))
 
 
 def open_envelope(text: str) -> tuple[str, Envelope] | None:
     """The origin and the content; None for a damaged envelope, or for no envelope at all."""
-    form = _FORM.fullmatch(text)
-    if form is None:
-        return None
-    origin, data = form.groups()
-    try:
-        raw = base64.b64decode(data + "=" * (-len(data) % 4), b"-_", validate=True)
-        return origin, _decoder.decode(raw)
-    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
-def is_sealed(text: str) -> bool:
-    return text.startswith(PREFIX)
+    return open_text(text, _decoder)
 
 
 def opaque_of(part: ReasoningPart) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 
 from bytespike.core.dialect import UpstreamFailure, reported
 from bytespike.core.json_types import JSON, JSONObject
@@ -24,12 +23,10 @@ from bytespike.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
+from bytespike.protocols.anthropic_messages.threads import thread_details
+from bytespike.protocols.upstream_errors import MESSAGE_CHARS_MAX, retry_after
 from bytespike.wire import json
 from bytespike.wire.limits import ERROR_BYTES_MAX
-
-#: A longer wait than this is no hint for a retry.
-RETRY_AFTER_MAX = 24 * 3600
-_MESSAGE_CHARS_MAX = 2000
 
 _TYPES: dict[Code, str] = {
     "invalid_param": "invalid_request_error",
@@ -106,13 +103,10 @@ _ACCOUNT_CODES = frozenset(
 
 def write_error(error: GatewayError, request_id: str) -> bytes:
     """The envelope, for an answer with a status."""
-    return json.encode(
-        {
-            "type": "error",
-            "error": {"type": _TYPES.get(error.code, "api_error"), "message": error.message},
-            "request_id": request_id,
-        }
-    )
+    told: dict[str, object] = {"type": _TYPES.get(error.code, "api_error"), "message": error.message}
+    if error.details is not None:
+        told["details"] = error.details
+    return json.encode({"type": "error", "error": told, "request_id": request_id})
 
 
 def write_stream_error(error: GatewayError) -> bytes:
@@ -132,30 +126,33 @@ def told_error(error: JSON) -> GatewayError:
 
 def read_error(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamFailure:
     """An upstream's answer with a status that is no success."""
-    return _judge(status, status, _object(body), read_retry_after(headers))
+    return _judge(status, status, _object(body), retry_after(headers))
 
 
-def _judge(status: int, answered: int, object_: JSONObject, retry_after: int | None) -> UpstreamFailure:
+def _judge(status: int, answered: int, object_: JSONObject, wait_s: int | None) -> UpstreamFailure:
     """`status`: what the error amounts to; `answered`: the status that it came with."""
     type_, message = _type_and_message(object_)
     words = message.lower()
+    thread = thread_details(object_)
+    if thread is not None:
+        lost = InvalidRequest(message or "the upstream cannot go on with this message thread")
+        lost.details = thread
+        return UpstreamFailure(lost, "request", wait_s)
     channel = _channel_status(status, object_, type_, words)
     if channel:
         told_as = 0 if channel == answered else channel
         return UpstreamFailure(
-            NoAvailableChannel(_NO_CHANNEL, retry_after=retry_after), "channel", retry_after, told_as
+            NoAvailableChannel(_NO_CHANNEL, retry_after=wait_s), "channel", wait_s, told_as
         )
     if status in (408, 504) or type_ == "timeout_error":
-        return UpstreamFailure(
-            UpstreamTimeout("the upstream did not answer in time"), "upstream", retry_after
-        )
+        return UpstreamFailure(UpstreamTimeout("the upstream did not answer in time"), "upstream", wait_s)
     if status == 529 or type_ == "overloaded_error":
-        overloaded = NoAvailableChannel("the upstream is overloaded", retry_after=retry_after)
-        return UpstreamFailure(overloaded, "upstream", retry_after)
+        overloaded = NoAvailableChannel("the upstream is overloaded", retry_after=wait_s)
+        return UpstreamFailure(overloaded, "upstream", wait_s)
     if 400 <= status < 500:
-        return UpstreamFailure(_request_error(status, type_, message, words), "request", retry_after)
+        return UpstreamFailure(_request_error(status, type_, message, words), "request", wait_s)
     how = f"failed with status {answered}" if answered != 200 else "broke off with an error"
-    return UpstreamFailure(UpstreamError(f"the upstream {how}"), "upstream", retry_after)
+    return UpstreamFailure(UpstreamError(f"the upstream {how}"), "upstream", wait_s)
 
 
 def _channel_status(status: int, body: JSONObject, type_: str, words: str) -> int:
@@ -214,23 +211,10 @@ def _type_and_message(body: JSONObject) -> tuple[str, str]:
     """Of Anthropic's envelope, or of what compatible vendors send in its place."""
     error = body.get("error")
     if isinstance(error, str):
-        return "", error[:_MESSAGE_CHARS_MAX]
+        return "", error[:MESSAGE_CHARS_MAX]
     holder = error if isinstance(error, dict) else body
     type_, message = holder.get("type"), holder.get("message")
     return (
         type_ if isinstance(type_, str) else "",
-        message[:_MESSAGE_CHARS_MAX] if isinstance(message, str) else "",
+        message[:MESSAGE_CHARS_MAX] if isinstance(message, str) else "",
     )
-
-
-def read_retry_after(headers: Mapping[str, str]) -> int | None:
-    """Seconds, from a `retry-after` of either form. A date is measured from the answer's own `date`, so that nobody's
-    clock matters; without that it says nothing. Names are lower-case."""
-    value = headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdigit():
-        return min(int(value[:10]), RETRY_AFTER_MAX)
-    try:
-        seconds = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))
-    except (ValueError, TypeError):
-        return None
-    return min(max(0, int(seconds.total_seconds())), RETRY_AFTER_MAX)

@@ -7,10 +7,11 @@ The problems are worded as Anthropic's own API words them ("messages.0.content: 
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from bytespike.core.content import CacheMark
-from bytespike.core.json_types import JSON, NO_EXTRAS, Extras, JSONObject
+from bytespike.core.extras import OwnExtras
+from bytespike.core.json_types import JSON, Extras, JSONObject
 from bytespike.protocols.anthropic_messages.names import NAME
 
 T = TypeVar("T")
@@ -167,16 +168,9 @@ def cache_and_rest(fields: Fields, known: frozenset[str]) -> tuple[CacheMark | N
     return CacheMark(mark.optional_string("ttl")), rest
 
 
-def extras_of(rest: JSONObject) -> Extras:
-    return {NAME: rest} if rest else NO_EXTRAS
-
-
-def own_extras(extras: Extras) -> JSONObject:
-    """The members that this dialect's reader had put aside, to be put back as they were."""
-    members = extras.get(NAME) if extras else None
-    if not members:
-        return {}
-    return {key: value for key, value in members.items() if not key.startswith("_")}
+_extras: Final = OwnExtras(NAME)
+extras_of: Final = _extras.aside
+own_extras: Final = _extras.wire_members
 
 
 def spelling(extras: Extras) -> str | None:

@@ -19,6 +19,7 @@ QUIRK_ADAPTIVE_THINKING = "adaptive_thinking"
 QUIRK_NO_SAMPLING = "no_sampling"
 QUIRK_SYSTEM_TURNS = "system_turns"
 QUIRK_EFFORT_XHIGH = "effort_xhigh"
+QUIRK_NO_THREADS = "no_threads"
 
 
 def wire_name(tool: str) -> str:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from bytespike.core.dialect import Target
 from bytespike.core.json_types import JSON, JSONObject
+from bytespike.core.losses import Losses
 from bytespike.core.request import OutputFormat
 from bytespike.errors import UnsupportedFeature
 from bytespike.protocols.anthropic_messages.fields import Fields
-from bytespike.protocols.anthropic_messages.losses import Losses
 from bytespike.wire import json
 from bytespike.wire.limits import JSON_DEPTH_MAX
 

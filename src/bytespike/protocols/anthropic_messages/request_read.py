@@ -10,6 +10,7 @@ from __future__ import annotations
 from bytespike.core.content import Part, TextPart, Turn
 from bytespike.core.json_types import JSONObject
 from bytespike.core.request import NO_SAMPLING, ChatRequest, OutputFormat, Sampling
+from bytespike.core.tools import Tool
 from bytespike.errors import InvalidRequest
 from bytespike.protocols.anthropic_messages.blocks_read import read_content
 from bytespike.protocols.anthropic_messages.fields import (
@@ -21,7 +22,13 @@ from bytespike.protocols.anthropic_messages.fields import (
 )
 from bytespike.protocols.anthropic_messages.output_format import read_output_format
 from bytespike.protocols.anthropic_messages.thinking import read_reasoning_config
-from bytespike.protocols.anthropic_messages.tools import read_tool, read_tool_choice
+from bytespike.protocols.anthropic_messages.threads import THREAD, unthreadable
+from bytespike.protocols.anthropic_messages.tools import (
+    MCP_SERVERS,
+    read_servers,
+    read_tool,
+    read_tool_choice,
+)
 from bytespike.wire import json
 from bytespike.wire.limits import JSON_DEPTH_MAX
 
@@ -55,7 +62,8 @@ _OUTPUT_CONFIG = frozenset({"effort", "format"})
 
 
 def read_request(body: bytes) -> ChatRequest:
-    """Raises `InvalidRequest`, with `param` set to the path of the member at fault."""
+    """Raises `InvalidRequest`, with `param` set to the path of the member at fault, `UnsupportedFeature` for a message
+    thread."""
     try:
         return _request(decode_body(body))
     except WireError as error:
@@ -82,6 +90,8 @@ def _request(body: Fields) -> ChatRequest:
             max_output_tokens=_max_tokens(body),
             stream=body.optional_boolean("stream") or False,
         )
+    if body.obj.get(THREAD) is not None:
+        raise unthreadable()
     cache, rest = cache_and_rest(body, _KNOWN)
     effort, format_ = _output_config(body, rest)
     user_id = _user_id(body, rest)
@@ -90,9 +100,7 @@ def _request(body: Fields) -> ChatRequest:
         model=body.string("model"),
         turns=_turns(body),
         system=_system(body),
-        tools=tuple(read_tool(tool) for tool in body.objects("tools"))
-        if body.obj.get("tools") is not None
-        else (),
+        tools=read_servers(rest.get(MCP_SERVERS), _tools(body)),
         tool_choice=None if choice is None else read_tool_choice(choice),
         max_output_tokens=_max_tokens(body),
         stream=body.optional_boolean("stream") or False,
@@ -104,6 +112,12 @@ def _request(body: Fields) -> ChatRequest:
         service_tier=body.optional_string("service_tier"),
         cache=cache,
         extras=extras_of(rest),
+    )
+
+
+def _tools(body: Fields) -> tuple[Tool, ...]:
+    return (
+        tuple(read_tool(tool) for tool in body.objects("tools")) if body.obj.get("tools") is not None else ()
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from bytespike.core.content import TextPart
 from bytespike.core.dialect import Target, Written
+from bytespike.core.losses import Losses
 from bytespike.core.renaming import renamed_tools
 from bytespike.core.request import NO_SAMPLING, ChatRequest
 from bytespike.core.tools import ToolChoice
@@ -17,7 +18,6 @@ from bytespike.errors import InvalidRequest, UnsupportedFeature
 from bytespike.protocols.anthropic_messages.betas import betas_for
 from bytespike.protocols.anthropic_messages.blocks_write import Block, PromptBlocks, cache_control
 from bytespike.protocols.anthropic_messages.fields import own_extras
-from bytespike.protocols.anthropic_messages.losses import Losses
 from bytespike.protocols.anthropic_messages.names import (
     NAME,
     QUIRK_NO_SAMPLING,
@@ -45,7 +45,7 @@ _SERVICE_TIERS = {"auto": "auto", "standard_only": "standard_only", "default": "
 
 def write_request(request: ChatRequest, target: Target) -> Written:
     """Raises `UnsupportedFeature`, and `InvalidRequest` where nothing is left to send."""
-    losses = Losses()
+    losses = Losses(NAME)
     if request.candidates > 1:
         raise UnsupportedFeature("n: Claude models give one answer at a time", param="n")
     _notice_knobs(request, losses)
@@ -143,7 +143,9 @@ def _write_tools(
         if choice is not None and choice.mode in ("required", "named"):
             raise UnsupportedFeature("tool_choice: there is no tool to choose", param="tool_choice")
         return None
-    body["tools"] = write_tools(tools, target, losses)
+    offered = write_tools(tools, target, losses)
+    if offered:
+        body["tools"] = offered
     if choice is None:
         return None
     losses.foreign_extras(choice.extras, "tool_choice.")

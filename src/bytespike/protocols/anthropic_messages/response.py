@@ -10,6 +10,7 @@ import re
 from bytespike.core import content as c
 from bytespike.core.dialect import Reply, WrittenResponse
 from bytespike.core.json_types import JSONObject
+from bytespike.core.losses import Losses
 from bytespike.core.response import Candidate, ChatResponse
 from bytespike.errors import UpstreamError
 from bytespike.protocols.anthropic_messages.blocks_read import read_content
@@ -18,7 +19,7 @@ from bytespike.protocols.anthropic_messages.envelope import opaque_of_call
 from bytespike.protocols.anthropic_messages.errors import told_error
 from bytespike.protocols.anthropic_messages.fields import Fields, WireError, extras_of, own_extras
 from bytespike.protocols.anthropic_messages.finish import awaits_result, read_finish, write_finish
-from bytespike.protocols.anthropic_messages.losses import Losses
+from bytespike.protocols.anthropic_messages.names import NAME
 from bytespike.protocols.anthropic_messages.request_read import decode_body
 from bytespike.protocols.anthropic_messages.tool_ids import safe_id
 from bytespike.protocols.anthropic_messages.usage import read_usage, write_usage
@@ -76,7 +77,7 @@ def message_id(upstream_id: str, response_id: str) -> str:
 
 def write_response(response: ChatResponse, reply: Reply) -> WrittenResponse:
     """Raises `UnsupportedFeature` for an answer that holds media."""
-    losses = Losses()
+    losses = Losses(NAME)
     candidate = response.candidates[0]
     if len(response.candidates) > 1:
         losses.dropped("candidates", "the Messages API carries one answer")

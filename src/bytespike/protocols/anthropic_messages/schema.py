@@ -40,6 +40,12 @@ class TypeOnly(Struct, frozen=True):
     type: str = ""
 
 
+class BlockStart(Struct, frozen=True):
+    """`content_block_start`, and of its block the type."""
+
+    content_block: TypeOnly = TypeOnly()
+
+
 class StartEvent(Struct, frozen=True):
     """`message_start`, with its message as bytes."""
 
@@ -104,6 +110,7 @@ class PeekBody(Struct, frozen=True):
 
 decode_event = msgspec.json.Decoder(StreamEvent).decode
 decode_type = msgspec.json.Decoder(TypeOnly).decode
+decode_block_start = msgspec.json.Decoder(BlockStart).decode
 decode_start = msgspec.json.Decoder(StartEvent).decode
 decode_head = msgspec.json.Decoder(MessageHead).decode
 decode_message_delta = msgspec.json.Decoder(DeltaEvent).decode

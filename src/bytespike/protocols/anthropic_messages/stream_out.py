@@ -18,6 +18,7 @@ from bytespike.core import events as e
 from bytespike.core.dialect import Reply
 from bytespike.core.finish import Finish
 from bytespike.core.json_types import JSONObject
+from bytespike.core.losses import Losses
 from bytespike.core.notices import Notice
 from bytespike.core.usage import NO_USAGE, Usage
 from bytespike.errors import GatewayError, UpstreamError, error_for
@@ -26,7 +27,6 @@ from bytespike.protocols.anthropic_messages.errors import write_stream_error
 from bytespike.protocols.anthropic_messages.fields import own_extras
 from bytespike.protocols.anthropic_messages.finish import awaits_result, write_finish
 from bytespike.protocols.anthropic_messages.live_part import LivePart
-from bytespike.protocols.anthropic_messages.losses import Losses
 from bytespike.protocols.anthropic_messages.names import NAME
 from bytespike.protocols.anthropic_messages.response import lost_part_name, message_id
 from bytespike.protocols.anthropic_messages.usage import write_delta_usage, write_usage
@@ -88,7 +88,7 @@ class StreamWriter:
 
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
-        self._losses = Losses()
+        self._losses = Losses(NAME)
         self._out: list[bytes] = []
         self._started = False
         self._to_start: e.Started | None = None

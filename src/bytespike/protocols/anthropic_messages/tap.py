@@ -14,12 +14,14 @@ from __future__ import annotations
 from bytespike.core.json_types import JSONObject
 from bytespike.core.usage import Usage, estimated_chars
 from bytespike.errors import GatewayError, UpstreamError
+from bytespike.protocols.anthropic_messages.cut import MESSAGE_STOP, cut_stream
 from bytespike.protocols.anthropic_messages.errors import told_error
 from bytespike.protocols.anthropic_messages.fields import WireError
 from bytespike.protocols.anthropic_messages.passthrough import usage_members
 from bytespike.protocols.anthropic_messages.schema import (
     DECODE_ERRORS,
     Delta,
+    decode_block_start,
     decode_event,
     decode_head,
     decode_message_delta,
@@ -41,7 +43,17 @@ _KNOWN = frozenset(
 class Tap:
     """See `core.dialect.Tap`."""
 
-    __slots__ = ("_buffer", "_complete", "_failure", "_figures", "_model", "_produced")
+    __slots__ = (
+        "_buffer",
+        "_complete",
+        "_failure",
+        "_figures",
+        "_model",
+        "_open",
+        "_produced",
+        "_signed",
+        "_stopping",
+    )
 
     def __init__(self, model: str) -> None:
         self._model = model
@@ -50,6 +62,11 @@ class Tap:
         self._complete = False
         self._failure: GatewayError | None = None
         self._produced = 0
+        #: Blocks that have not ended: their types, by index. The open block of thinking has its signature.
+        self._open: dict[int, str] = {}
+        self._signed = False
+        #: The stop reason has come.
+        self._stopping = False
 
     @property
     def complete(self) -> bool:
@@ -100,6 +117,9 @@ class Tap:
             self._failure = UpstreamError("the upstream closed before its answer was complete")
         return out
 
+    def cut(self, usage: Usage) -> bytes:
+        return MESSAGE_STOP if self._stopping else cut_stream(self._open, usage, signed=self._signed)
+
     def _pass(self, data: bytes) -> bytes:
         """Complete events in, the same out: edited, or only those before one that must not go on."""
         pieces: list[bytes] = []
@@ -137,11 +157,17 @@ class Tap:
 
     def _add(self, delta: Delta) -> None:
         # What comes after the end belongs to no answer (see `stream_in`).
-        if not self._complete:
-            self._produced += estimated_chars(delta.text or delta.partial_json or delta.thinking or "")
+        if self._complete:
+            return
+        text = delta.text or delta.partial_json or delta.thinking
+        if text:
+            self._produced += estimated_chars(text)
+        elif delta.signature:
+            self._signed = True
 
     def _note(self, event: SSEvent, block: bytes) -> bytes | None:
         """Takes in one event; gives its block anew where the model's name had to change."""
+        index = -1
         try:
             decoded = decode_event(event.data)
         except DECODE_ERRORS:
@@ -152,15 +178,22 @@ class Tap:
                 raise
         else:
             type_ = decoded.type
+            index = decoded.index
             if type_ == "content_block_delta":
                 if decoded.delta is not None:
                     self._add(decoded.delta)
                 return None
         match type_ or event.event:
+            case "content_block_start":
+                self._open[index] = _type_of_block(event.data)
+                self._signed = False
+            case "content_block_stop":
+                self._open.pop(index, None)
             case "message_start":
                 return self._message_start(event, block)
             case "message_delta":
                 self._note_usage(usage_members(decode_message_delta(event.data).usage))
+                self._stopping = True
             case "message_stop":
                 self._complete = True
             case "error":
@@ -189,6 +222,14 @@ class Tap:
         newer = figures if self._figures is None else merged(self._figures, figures)
         read_usage(newer)
         self._figures = newer
+
+
+def _type_of_block(data: bytes) -> str:
+    """ "" for one that is not understood."""
+    try:
+        return decode_block_start(data).content_block.type
+    except DECODE_ERRORS:
+        return ""
 
 
 def _is_whole(held: bytes) -> bool:

@@ -18,10 +18,10 @@ from typing import NamedTuple
 
 from bytespike.core.dialect import Target
 from bytespike.core.json_types import JSONObject
+from bytespike.core.losses import Losses
 from bytespike.core.request import ReasoningConfig
 from bytespike.protocols.anthropic_messages.blocks_write import Block
 from bytespike.protocols.anthropic_messages.fields import SPELLING, Fields, own_extras, spelling
-from bytespike.protocols.anthropic_messages.losses import Losses
 from bytespike.protocols.anthropic_messages.names import NAME, QUIRK_ADAPTIVE_THINKING, QUIRK_EFFORT_XHIGH
 
 BUDGET_MIN = 1024

@@ -11,7 +11,8 @@ from typing import Literal, TypeAlias
 
 from bytespike.core import tools as t
 from bytespike.core.dialect import Target
-from bytespike.core.json_types import JSONObject
+from bytespike.core.json_types import JSON, JSONObject
+from bytespike.core.losses import Losses
 from bytespike.errors import UnsupportedFeature
 from bytespike.protocols.anthropic_messages.blocks_write import Block, cache_control
 from bytespike.protocols.anthropic_messages.fields import (
@@ -22,7 +23,6 @@ from bytespike.protocols.anthropic_messages.fields import (
     own_extras,
     spelling,
 )
-from bytespike.protocols.anthropic_messages.losses import Losses
 from bytespike.protocols.anthropic_messages.names import NAME, wire_name
 from bytespike.protocols.anthropic_messages.tool_ids import CUSTOM_INPUT
 
@@ -34,6 +34,11 @@ _FUNCTION = frozenset({"type", "name", "description", "input_schema", "strict", 
 _SEARCH = frozenset(
     {"type", "name", "max_uses", "allowed_domains", "blocked_domains", "user_location", "cache_control"}
 )
+#: The member of a request that has its MCP servers; it is kept among the request's extras.
+MCP_SERVERS = "mcp_servers"
+_MCP_TOOLSET = "mcp_toolset"
+#: Of the servers' names, as an error tells them.
+_NAMES_CHARS_MAX = 100
 _CHOICE = frozenset({"type", "name", "disable_parallel_tool_use"})
 _Mode: TypeAlias = Literal["auto", "none", "required", "named"]
 _MODES: dict[str, _Mode] = {"auto": "auto", "any": "required", "none": "none", "tool": "named"}
@@ -57,6 +62,17 @@ def read_tool(tool: Fields) -> t.Tool:
         return _read_search(tool)
     cache, _ = cache_and_rest(tool, frozenset({"cache_control"}))
     return t.ForeignTool(NAME, type_, tool.optional_string("name") or "", tool.obj, cache)
+
+
+def read_servers(servers: JSON, tools: tuple[t.Tool, ...]) -> tuple[t.Tool, ...]:
+    """The tools, and one that stands for MCP servers which no toolset names: the API's first form of them, in which a
+    server alone offers its tools. So whoever has no such servers knows of it."""
+    if not isinstance(servers, list) or not servers:
+        return tools
+    if any(isinstance(tool, t.ForeignTool) and tool.kind == _MCP_TOOLSET for tool in tools):
+        return tools
+    names = [str(server.get("name")) for server in servers if isinstance(server, dict)]
+    return (*tools, t.ForeignTool(NAME, MCP_SERVERS, ", ".join(names)[:_NAMES_CHARS_MAX], {}))
 
 
 def _read_search(tool: Fields) -> t.WebSearchTool:
@@ -99,7 +115,7 @@ def write_tools(tools: tuple[t.Tool, ...], target: Target, losses: Losses) -> li
 
 
 def _write_tool(tool: t.Tool, path: str, target: Target, losses: Losses) -> Block | None:
-    """None for an extra of another provider's, which the request can do without."""
+    """None for an extra of another provider's, which the request can do without, and for what is no member of `tools`."""
     match tool:
         case t.FunctionTool():
             block = _function(tool, target, losses)
@@ -120,7 +136,7 @@ def _write_tool(tool: t.Tool, path: str, target: Target, losses: Losses) -> Bloc
                 raise UnsupportedFeature(
                     f"{path}: Claude models have no tool of type {tool.kind[:60]}", param=path
                 )
-            return dict(tool.raw)
+            return None if tool.kind == MCP_SERVERS else dict(tool.raw)
     if tool.cache is not None:
         block["cache_control"] = cache_control(tool.cache, losses)
     losses.foreign_extras(tool.extras, "tools.")

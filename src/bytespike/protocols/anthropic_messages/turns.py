@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from bytespike.core.content import ToolCallPart, Turn
 from bytespike.core.dialect import Target
+from bytespike.core.losses import Losses
 from bytespike.protocols.anthropic_messages.blocks_write import Block, PromptBlocks
 from bytespike.protocols.anthropic_messages.fields import own_extras
-from bytespike.protocols.anthropic_messages.losses import Losses
 from bytespike.protocols.anthropic_messages.names import QUIRK_SYSTEM_TURNS
 
 _THINKING = ("thinking", "redacted_thinking")

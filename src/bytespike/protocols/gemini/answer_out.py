@@ -22,8 +22,9 @@ from bytespike.core.content import (
     TextPart,
     ToolCallPart,
 )
+from bytespike.core.losses import Losses
+from bytespike.protocols.gemini.call_ids import is_of_answer
 from bytespike.protocols.gemini.envelope import Reasoned, Sealed, reasoned, seal, thought_signature
-from bytespike.protocols.gemini.losses import Losses
 from bytespike.protocols.gemini.names import NAME, own, wire_members
 from bytespike.protocols.gemini.parts_out import (
     OTHER_TOOL,
@@ -37,6 +38,7 @@ from bytespike.protocols.gemini.parts_out import (
 )
 
 _REFUSAL = seal(Sealed(kind="refusal"))
+_UNSIGNED = seal(Sealed())
 
 
 class AnswerParts(NamedTuple):
@@ -65,7 +67,7 @@ def write_parts(parts: Sequence[Part], losses: Losses) -> AnswerParts:
             if is_signature(part) and isinstance(following, TextPart) and following.text:
                 held = part.proof.data if part.proof else None
                 continue
-        wire = whole_part(part, before, losses)
+        wire = whole_part(part, before, losses, first=not called)
         if wire is None:
             continue
         if isinstance(part, ReasoningPart) and _runs_into_next(part, parts[number + 1 : number + 2]):
@@ -84,16 +86,16 @@ def write_parts(parts: Sequence[Part], losses: Losses) -> AnswerParts:
     return AnswerParts(written, texts, queries, called)
 
 
-def whole_part(part: Part, before: Sequence[Reasoned], losses: Losses) -> Wire | None:
+def whole_part(part: Part, before: Sequence[Reasoned], losses: Losses, *, first: bool = False) -> Wire | None:
     """One part, whole; None for what no client of this dialect could read. `before`: reasoning that a call takes
-    along."""
+    along. `first`: a call would be the answer's first."""
     match part:
         case TextPart():
             return {"text": part.text, **wire_members(part.extras)}
         case ReasoningPart():
             return reasoning_part(part)
         case ToolCallPart():
-            return call_part(part, before, losses)
+            return call_part(part, before, losses, first=first)
         case RefusalPart():
             return {"text": part.text, "thoughtSignature": _REFUSAL}
         case ServerToolCallPart():
@@ -144,7 +146,9 @@ def reasoning_part(part: ReasoningPart) -> Wire:
     return {**wire, **wire_members(part.extras)}
 
 
-def call_part(call: ToolCallPart, before: Sequence[Reasoned], losses: Losses) -> Wire:
+def call_part(call: ToolCallPart, before: Sequence[Reasoned], losses: Losses, *, first: bool) -> Wire:
+    """A call. The first of another provider's answer always has a signature, if only an empty seal: by it `passthrough`
+    knows that no Google model made the call, when the conversation goes to one that insists on a signature."""
     function: Wire = {"name": call.name, "args": args_of(call, losses)}
     if call.id:
         function["id"] = call.id
@@ -163,6 +167,8 @@ def call_part(call: ToolCallPart, before: Sequence[Reasoned], losses: Losses) ->
             before=tuple(before),
         )
         wire["thoughtSignature"] = seal(sealed)
+    elif first and not is_of_answer(call.id):
+        wire["thoughtSignature"] = _UNSIGNED
     return wire
 
 

@@ -7,9 +7,12 @@ same ids in every turn. A result without an id answers the first open call of it
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Protocol
 
 _PREFIX = "call_"
+_DIGEST_CHARS = 20
+_ANSWERS = re.compile(rf"{_PREFIX}[0-9a-f]{{{_DIGEST_CHARS}}}_[0-9]+")
 
 
 class CallIds(Protocol):
@@ -58,6 +61,11 @@ class HistoryIds:
         return f"{_PREFIX}{self.at[0]}_{self.at[1]}"
 
 
+def is_of_answer(call_id: str) -> bool:
+    """Whether `AnswerIds` made the id: the call is a Google model's."""
+    return _ANSWERS.fullmatch(call_id) is not None
+
+
 class AnswerIds:
     """For one candidate of an answer: the same ids whether it is streamed or whole, others in every answer."""
 
@@ -65,7 +73,7 @@ class AnswerIds:
 
     def __init__(self, response_id: str, candidate: int) -> None:
         digest = hashlib.sha256(f"{response_id}:{candidate}".encode("utf-8", "replace")).hexdigest()
-        self._prefix = f"{_PREFIX}{digest[:20]}_"
+        self._prefix = f"{_PREFIX}{digest[:_DIGEST_CHARS]}_"
         self._count = 0
 
     def call(self, told: str | None, name: str) -> str:

@@ -26,7 +26,6 @@ from bytespike.core.content import (
 )
 from bytespike.core.finish import Finish
 from bytespike.core.json_types import JSON, JSONObject
-from bytespike.protocols.gemini import fields as f
 from bytespike.protocols.gemini.call_ids import AnswerIds
 from bytespike.protocols.gemini.envelope import Sealed, is_sealed, open_seal, proof_of
 from bytespike.protocols.gemini.finish import read_finish
@@ -35,31 +34,11 @@ from bytespike.protocols.gemini.logprobs import read_logprobs
 from bytespike.protocols.gemini.names import NAME
 from bytespike.protocols.gemini.partial_args import PartialArgs
 from bytespike.protocols.gemini.parts_in import read_part
+from bytespike.protocols.part_numbers import Numbering
+from bytespike.wire import fields as f
 from bytespike.wire import json
 
 _Kind: TypeAlias = Literal["text", "thought", "refusal"]
-
-
-class TooMuch(ValueError):
-    """More parts or candidates than any answer has. The message says what."""
-
-
-class Numbering:
-    """The numbers of the whole answer's parts."""
-
-    __slots__ = ("_most", "_next")
-
-    def __init__(self, most: int) -> None:
-        self._next = 0
-        self._most = most
-
-    def take(self) -> int:
-        """Raises `TooMuch`."""
-        if self._next >= self._most:
-            raise TooMuch(f"more than {self._most} parts")
-        number = self._next
-        self._next += 1
-        return number
 
 
 class CandidateReader:

@@ -6,10 +6,11 @@ from typing import Final, NamedTuple
 
 from bytespike.core.json_types import JSON, JSONObject
 from bytespike.core.request import OutputFormat, ReasoningConfig, Sampling
-from bytespike.protocols.gemini import fields as f
 from bytespike.protocols.gemini.names import CANDIDATES_MAX, TOP_LOGPROBS_MAX
+from bytespike.protocols.gemini.proto_json import camel_keys, optional_int32
 from bytespike.protocols.gemini.schemas import from_openapi
 from bytespike.protocols.gemini.thinking import read_thinking
+from bytespike.wire import fields as f
 from bytespike.wire import json
 
 _READ: Final = frozenset(
@@ -46,15 +47,15 @@ def read_config(body: JSONObject) -> Config:
     told = f.optional_object(body, "generationConfig")
     if not told:
         return NO_CONFIG
-    told = f.spelt(told)
+    told = camel_keys(told)
     kept: JSONObject = {key: value for key, value in told.items() if key not in _READ and value is not None}
     if kept.get("responseModalities") == _TEXT_ONLY:
         # The default: for another model it means nothing.
         kept["_responseModalities"] = kept.pop("responseModalities")
     try:
         return Config(
-            max_output_tokens=f.optional_integer(told, "maxOutputTokens", least=1),
-            candidates=f.optional_integer(told, "candidateCount", least=1, most=CANDIDATES_MAX) or 1,
+            max_output_tokens=optional_int32(told, "maxOutputTokens", least=1),
+            candidates=optional_int32(told, "candidateCount", least=1, most=CANDIDATES_MAX) or 1,
             stop=f.texts(told, "stopSequences"),
             sampling=_sampling(told, kept),
             reasoning=read_thinking(told),
@@ -78,12 +79,12 @@ def _sampling(told: JSONObject, kept: JSONObject) -> Sampling:
         top_k=None if top_k is None else int(top_k),
         frequency_penalty=f.optional_number(told, "frequencyPenalty"),
         presence_penalty=f.optional_number(told, "presencePenalty"),
-        seed=f.optional_integer(told, "seed"),
+        seed=optional_int32(told, "seed"),
     )
 
 
 def _logprobs(told: JSONObject, kept: JSONObject) -> int | None:
-    likeliest = f.optional_integer(told, "logprobs", least=0, most=TOP_LOGPROBS_MAX)
+    likeliest = optional_int32(told, "logprobs", least=0, most=TOP_LOGPROBS_MAX)
     if not f.optional_flag(told, "responseLogprobs"):
         if likeliest is not None:
             kept["_logprobs"] = likeliest

@@ -40,10 +40,11 @@ from bytespike.core.content import (
 )
 from bytespike.core.dialect import Target
 from bytespike.core.json_types import Extras, JSONObject
+from bytespike.core.losses import Losses
 from bytespike.core.request import ChatRequest
-from bytespike.errors import UnsupportedFeature
+from bytespike.errors import UnsupportedFeature, untaken_url
+from bytespike.protocols.documents_as_text import headed, heading, search_result_text
 from bytespike.protocols.gemini.answer_out import is_signature
-from bytespike.protocols.gemini.losses import Losses
 from bytespike.protocols.gemini.names import (
     NAME,
     QUIRK_NO_CALL_IDS,
@@ -55,11 +56,11 @@ from bytespike.protocols.gemini.names import (
 from bytespike.protocols.gemini.parts_out import (
     Wire,
     args_of,
-    inline,
     media_part,
     server_call,
     server_result,
 )
+from bytespike.protocols.inline_media import inline
 
 #: Gemini API, "Thought signatures", FAQ: for calls that come from another model or were never made by one.
 FOREIGN_SIGNATURE: Final = "skip_thought_signature_validator"
@@ -314,7 +315,10 @@ class ContentsWriter:
                 )
             raise self._unsupported("this model takes media only as base64 or by URL")
         if isinstance(source, UrlSource) and QUIRK_NO_FILE_URLS in self._target.quirks:
-            raise self._unsupported("this model does not fetch URLs; send the content as base64")
+            why = f"{self._where}: this model does not fetch URLs; send the content as base64."
+            if isinstance(part, AudioPart):
+                raise UnsupportedFeature(why, param=self._where)
+            raise untaken_url(why, "image" if isinstance(part, ImagePart) else "document", self._where)
         if isinstance(part, ImagePart) and part.detail in _RESOLUTIONS and NAME not in part.extras:
             if thinks_by_level(self._target):
                 wire["mediaResolution"] = {"level": _RESOLUTIONS[part.detail]}
@@ -340,23 +344,22 @@ class ContentsWriter:
         match part.source:
             case TextSource(text=text):
                 self._losses.approximated("documents", "written as text")
-                heading = _heading(part)
-                wire: Wire = {"text": f"{heading}\n\n{text}" if heading else text}
-                return [self._finish(wire, part.cache, part.extras)]
+                return [self._finish({"text": headed(heading(part), text)}, part.cache, part.extras)]
             case PartsSource(parts=parts):
                 self._losses.approximated("documents", "written as plain content")
-                heading = _heading(part)
-                return [*([{"text": heading}] if heading else []), *self._parts(parts)]
+                above = heading(part)
+                return [*([{"text": above}] if above else []), *self._parts(parts)]
             case Base64Source() | UrlSource() | FileSource():
                 if part.context or part.title:
                     self._losses.dropped("documents.title", "files have no title or context")
+                elif part.filename:
+                    # Only Vertex AI knows `displayName`; the Gemini API refuses it.
+                    self._losses.dropped("documents.filename", "the Gemini API takes no names of files")
                 return [self._media(part)]
 
     def _search_result(self, part: SearchResultPart) -> Wire:
         self._losses.approximated("search_result", "written as text")
-        lines = [line for line in (part.title, part.source) if line]
-        body = "\n\n".join(text.text for text in part.content)
-        return self._finish({"text": "\n".join([*lines, "", body])}, part.cache, part.extras)
+        return self._finish({"text": search_result_text(part)}, part.cache, part.extras)
 
     def _server_part(self, part: ServerToolCallPart | ServerToolResultPart) -> list[Wire]:
         if part.origin != NAME:
@@ -369,9 +372,3 @@ class ContentsWriter:
 
     def _unsupported(self, why: str) -> UnsupportedFeature:
         return UnsupportedFeature(f"{self._where}: {why}.", param=self._where)
-
-
-def _heading(part: DocumentPart) -> str:
-    title = part.title or part.filename
-    lines = [f"[document: {title}]" if title else "", part.context or ""]
-    return "\n".join(line for line in lines if line)

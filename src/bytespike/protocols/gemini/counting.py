@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bytespike.core.json_types import JSON, JSONObject
 from bytespike.errors import UpstreamError
-from bytespike.protocols.gemini.usage import TOKENS_MAX
+from bytespike.protocols.token_figures import TOKENS_MAX
 from bytespike.wire import json
 
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
-from math import ceil
 from typing import Final, NamedTuple
 
 from msgspec import structs
@@ -30,6 +28,15 @@ from bytespike.errors import (
     NotFound,
     UpstreamError,
     UpstreamTimeout,
+)
+from bytespike.protocols.upstream_errors import (
+    MESSAGE_CHARS_MAX,
+    NO_CHANNEL,
+    TIMEOUT,
+    UPSTREAM,
+    bounded_wait,
+    plain_text,
+    retry_after,
 )
 from bytespike.wire import json
 from bytespike.wire.limits import ERROR_BYTES_MAX
@@ -85,11 +92,6 @@ def write_error(error: GatewayError, status: int | None = None) -> bytes:
 
 # --- from upstreams --------------------------------------------------------------------------------------------
 
-#: Of a provider's message so much is passed on.
-MESSAGE_CHARS_MAX: Final = 2000
-#: Nobody is told to wait longer.
-RETRY_AFTER_S_MAX: Final = 24 * 3600
-
 _DELAY: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 _RETRY_WORDS: Final = re.compile(r"retry in (\d{1,9}(?:\.\d{1,9})?)s", re.IGNORECASE)
 
@@ -122,10 +124,6 @@ _CONTEXT_PHRASES: Final = (
 )
 _POLICY_PHRASES: Final = ("prohibited use policy", "safety polic", "blocked by safety", "usage guidelines")
 
-_NO_CHANNEL: Final = "No upstream is available for this model at the moment. Try again later."
-_UPSTREAM: Final = "The upstream failed to answer. Try again."
-_TIMEOUT: Final = "The upstream did not answer in time. Try again."
-
 
 class Told(NamedTuple):
     """What an error body says. `code`: its HTTP status, 0 if it says none."""
@@ -143,7 +141,7 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Upstream
     told = read_told(body[:ERROR_BYTES_MAX])
     wait_s = told.retry_after
     if wait_s is None:
-        wait_s = _retry_header(headers)
+        wait_s = retry_after(headers)
     return judge(status, told, wait_s)
 
 
@@ -152,9 +150,7 @@ def read_told(body: bytes) -> Told:
     try:
         return told_in(json.decode(body))
     except json.NotJSON:
-        text = body[: MESSAGE_CHARS_MAX * 4].decode("utf-8", "replace").strip()
-        # A proxy's HTML page says nothing to a client.
-        return Told(0, "", "" if text[:1] == "<" else text[:MESSAGE_CHARS_MAX], "", None, None)
+        return Told(0, "", plain_text(body), "", None, None)
 
 
 def told_in(value: JSON) -> Told:
@@ -172,7 +168,7 @@ def told_in(value: JSON) -> Told:
     reason, param, wait_s = _details(value.get("details"))
     if wait_s is None:
         spoken = _RETRY_WORDS.search(message)
-        wait_s = _bounded(float(spoken[1])) if spoken else None
+        wait_s = bounded_wait(float(spoken[1])) if spoken else None
     return Told(
         code if isinstance(code, int) and not isinstance(code, bool) and 100 <= code <= 599 else 0,
         status if isinstance(status, str) else "",
@@ -195,7 +191,7 @@ def _details(details: JSON) -> tuple[str, str | None, int | None]:
             reason = reason or told
         elif kind == "RetryInfo" and isinstance(delay := detail.get("retryDelay"), str):
             seconds = _DELAY.fullmatch(delay)
-            wait_s = _bounded(float(seconds[1])) if seconds else None
+            wait_s = bounded_wait(float(seconds[1])) if seconds else None
         elif kind == "BadRequest" and isinstance(violations := detail.get("fieldViolations"), list):
             first = violations[0] if violations else None
             field = first.get("field") if isinstance(first, dict) else None
@@ -210,15 +206,15 @@ def judge(status: int, told: Told, wait_s: int | None = None) -> UpstreamFailure
     lowered = told.message.lower()
     amounts_to = _channel_status(status, told, lowered)
     if amounts_to:
-        failure = UpstreamFailure(NoAvailableChannel(_NO_CHANNEL, retry_after=wait_s), "channel", wait_s)
+        failure = UpstreamFailure(NoAvailableChannel(NO_CHANNEL, retry_after=wait_s), "channel", wait_s)
     elif status in (408, 499, 504) or told.status in ("DEADLINE_EXCEEDED", "CANCELLED"):
-        failure = UpstreamFailure(UpstreamTimeout(_TIMEOUT), "upstream", wait_s)
+        failure = UpstreamFailure(UpstreamTimeout(TIMEOUT), "upstream", wait_s)
     elif status == 503 or told.status == "UNAVAILABLE":
-        failure = UpstreamFailure(NoAvailableChannel(_NO_CHANNEL, retry_after=wait_s), "upstream", wait_s)
+        failure = UpstreamFailure(NoAvailableChannel(NO_CHANNEL, retry_after=wait_s), "upstream", wait_s)
     elif 400 <= status < 500 or told.status in ("INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE"):
         failure = UpstreamFailure(_request_error(status, told, lowered), "request", None)
     else:
-        failure = UpstreamFailure(UpstreamError(_UPSTREAM), "upstream", wait_s)
+        failure = UpstreamFailure(UpstreamError(UPSTREAM), "upstream", wait_s)
     amounts_to = amounts_to or status
     return structs.replace(failure, status=amounts_to) if inside or amounts_to != status else failure
 
@@ -256,20 +252,3 @@ def stream_error(error: JSON) -> GatewayError:
     """An error in mid-stream, or inside of a whole answer. One about the channel says nothing of it."""
     told = told_in(error)
     return reported(judge(0, told, told.retry_after))
-
-
-def _bounded(seconds: float) -> int:
-    return min(max(0, ceil(seconds)), RETRY_AFTER_S_MAX)
-
-
-def _retry_header(headers: Mapping[str, str]) -> int | None:
-    """Seconds, from a `retry-after` of either form. A date is measured from the answer's own `date`: no clock is read."""
-    lowered = {name.lower(): value.strip() for name, value in headers.items()}
-    value = lowered.get("retry-after", "")
-    if value.isascii() and value.isdigit():
-        return min(int(value[:10]), RETRY_AFTER_S_MAX)
-    try:
-        seconds = parsedate_to_datetime(value) - parsedate_to_datetime(lowered.get("date", ""))
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return _bounded(seconds.total_seconds())

@@ -85,14 +85,15 @@ def read_finish(word: str | None, *, called: bool, candidate: JSONObject) -> Fin
     )
 
 
-def write_finish(finish: Finish, *, called: bool) -> JSONObject:
-    """The members of a candidate that say how it ended, and what this dialect had put aside."""
+def write_finish(finish: Finish, *, called: bool, refused: bool) -> JSONObject:
+    """The members of a candidate that say how it ended, and what this dialect had put aside. `refused`: it holds a refusal
+    in words, which OpenAI calls a regular end and Google does not."""
     members: JSONObject = {}
     raw = finish.raw
     if raw is not None and REASONS.get(raw) == finish.reason:
         members["finishReason"] = raw
     else:
-        word = _WRITTEN[finish.reason]
+        word = _WRITTEN["refusal"] if refused and finish.reason == "stop" else _WRITTEN[finish.reason]
         members["finishReason"] = word
         implied = "tool_calls" if word == "STOP" and called else REASONS[word]
         if implied != finish.reason:

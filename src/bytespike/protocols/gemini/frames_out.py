@@ -17,7 +17,7 @@ _TEXT_HEAD: Final = b'{"candidates":[{"content":{"parts":[{"text":'
 _TEXT_TAIL: Final = b'}],"role":"model"},"index":%d}]'
 _THOUGHT_TAIL: Final = b',"thought":true' + _TEXT_TAIL
 #: Between two chunks of an array, as the service writes it.
-_SEPARATOR: Final = b",\r\n"
+SEPARATOR: Final = b",\r\n"
 
 
 class Frames:
@@ -74,6 +74,6 @@ class Frames:
         if not self._array:
             return b"data: "
         if self._begun:
-            return _SEPARATOR
+            return SEPARATOR
         self._begun = True
         return b"["

@@ -18,8 +18,9 @@ from bytespike.core.content import (
     UrlSource,
 )
 from bytespike.core.json_types import JSONObject
-from bytespike.protocols.gemini import fields as f
 from bytespike.protocols.gemini.names import NAME, aside
+from bytespike.protocols.gemini.proto_json import camel_keys
+from bytespike.wire import fields as f
 
 #: The kind of a ForeignPart that holds media which no other dialect has: video, and files of an unknown type.
 FOREIGN_MEDIA: Final = "video"
@@ -42,7 +43,7 @@ def read_media(part: JSONObject, kept: JSONObject) -> Part:
     inline = "inlineData" in part
     key = "inlineData" if inline else "fileData"
     try:
-        blob = f.spelt(f.object_at(part, key))
+        blob = camel_keys(f.object_at(part, key))
         media_type = (f.optional_text(blob, "mimeType") or "").partition(";")[0].strip().lower()
         name = f.optional_text(blob, "displayName")
         beside = f.rest(blob, _BLOB if inline else _FILE)
@@ -76,7 +77,7 @@ def _detail(kept: JSONObject) -> str | None:
     if told is None:
         return None
     kept["_mediaResolution"] = told
-    level = f.spelt(told).get("level") if isinstance(told, dict) else told
+    level = camel_keys(told).get("level") if isinstance(told, dict) else told
     return _DETAILS.get(level.upper()) if isinstance(level, str) else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bytespike.core.dialect import Target
-from bytespike.core.json_types import NO_EXTRAS, Extras, JSONObject
+from bytespike.core.extras import OwnExtras
 
 #: The dialect's name: the package's, the key of its extras, and the origin of its own opaque data.
 NAME: Final = "gemini"
@@ -45,20 +45,7 @@ def thinks_by_level(target: Target) -> bool:
     return "thinking" in target.capabilities and "effort" in target.capabilities
 
 
-def own(extras: Extras) -> JSONObject:
-    """What this dialect's reader had put aside. Never change it."""
-    return extras.get(NAME) or {}
-
-
-def aside(members: JSONObject) -> Extras:
-    """Extras that hold `members` for this dialect's writer."""
-    return {NAME: members} if members else NO_EXTRAS
-
-
-def wire_members(extras: Extras) -> JSONObject:
-    """Of what was put aside, the members of the wire. Names with an underscore in front are the reader's own
-    bookkeeping: which spelling the client had used."""
-    members = extras.get(NAME)
-    if not members:
-        return {}
-    return {key: value for key, value in members.items() if not key.startswith("_")}
+_extras: Final = OwnExtras(NAME)
+own: Final = _extras.own
+aside: Final = _extras.aside
+wire_members: Final = _extras.wire_members

@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import Final
 
 from bytespike.core.json_types import JSON, JSONObject
-from bytespike.protocols.gemini import fields as f
+from bytespike.wire import fields as f
 from bytespike.wire.limits import JSON_DEPTH_MAX
 
 _STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d{1,6})\]|\['((?:[^'\\]|\\.)*)'\]|\[\"((?:[^\"\\]|\\.)*)\"\]")

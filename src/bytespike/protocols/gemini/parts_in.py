@@ -24,11 +24,12 @@ from bytespike.core.content import (
     ToolResultPart,
 )
 from bytespike.core.json_types import JSON, JSONObject
-from bytespike.protocols.gemini import fields as f
 from bytespike.protocols.gemini.call_ids import CallIds
 from bytespike.protocols.gemini.envelope import Sealed, is_sealed, open_seal, proof_of, reasoning_of
 from bytespike.protocols.gemini.media_in import read_media
 from bytespike.protocols.gemini.names import NAME, aside, own
+from bytespike.protocols.gemini.proto_json import camel_keys, optional_word
+from bytespike.wire import fields as f
 from bytespike.wire import json
 
 _TEXT: Final = frozenset({"text", "thought", "thoughtSignature"})
@@ -57,7 +58,7 @@ CUSTOM_INPUT: Final = "input"
 
 def read_part(part: JSONObject, ids: CallIds, parts: list[Part]) -> None:
     """One part, put behind the `parts` read so far: it may become several. Raises `Wrong`."""
-    part = f.spelt(part)
+    part = camel_keys(part)
     if "functionCall" in part:
         _call(part, ids, parts)
     elif "functionResponse" in part:
@@ -126,7 +127,7 @@ def _media(part: JSONObject) -> Part:
 
 def _call(part: JSONObject, ids: CallIds, parts: list[Part]) -> None:
     try:
-        told = f.spelt(f.object_at(part, "functionCall"))
+        told = camel_keys(f.object_at(part, "functionCall"))
         name = f.some_text(told, "name")
         call_id = ids.call(f.optional_text(told, "id"), name)
         args = f.optional_object(told, "args")
@@ -181,7 +182,7 @@ def _custom_input(args: JSONObject | None) -> str:
 
 def _result(part: JSONObject, ids: CallIds) -> ToolResultPart:
     try:
-        told = f.spelt(f.object_at(part, "functionResponse"))
+        told = camel_keys(f.object_at(part, "functionResponse"))
         name = f.text(told, "name")
         call_id = ids.result(f.optional_text(told, "id"), name)
         response = f.optional_object(told, "response") or {}
@@ -204,7 +205,7 @@ def _inner_parts(told: JSONObject) -> list[JSONObject]:
 
 
 def _result_media(inner: JSONObject) -> Part:
-    inner = f.spelt(inner)
+    inner = camel_keys(inner)
     if _MEDIA.isdisjoint(inner):
         raise f.Wrong("must hold inlineData or fileData", "parts")
     return read_media(inner, f.rest(inner, _MEDIA))
@@ -226,16 +227,16 @@ def _outcome(response: JSONObject) -> tuple[str, bool]:
 
 def _server_part(part: JSONObject) -> Part:
     if "executableCode" in part:
-        code = f.spelt(f.object_at(part, "executableCode"))
+        code = camel_keys(f.object_at(part, "executableCode"))
         kept = aside(f.rest(part, frozenset({"executableCode"})))
         told: JSONObject = {key: value for key, value in code.items() if key != "id"}
         call_id = f.optional_text(code, "id") or ""
         return ServerToolCallPart(call_id, CODE_EXECUTION, json.encode(told).decode(), NAME, extras=kept)
     if CODE_RESULT in part:
-        outcome = f.spelt(f.object_at(part, CODE_RESULT))
+        outcome = camel_keys(f.object_at(part, CODE_RESULT))
         kept = aside(f.rest(part, frozenset({CODE_RESULT})))
         content: JSON = {key: value for key, value in outcome.items() if key != "id"}
-        failed = f.optional_word(outcome, "outcome") not in (None, "OUTCOME_OK")
+        failed = optional_word(outcome, "outcome") not in (None, "OUTCOME_OK")
         call_id = f.optional_text(outcome, "id") or ""
         return ServerToolResultPart(call_id, CODE_RESULT, content, NAME, failed, extras=kept)
     if "toolCall" in part:
@@ -252,10 +253,10 @@ def _sealed_of(part: JSONObject) -> Sealed | None:
 
 
 def _tool_call(part: JSONObject) -> Part:
-    told = f.spelt(f.object_at(part, "toolCall"))
+    told = camel_keys(f.object_at(part, "toolCall"))
     call_id = f.optional_text(told, "id") or ""
     args = f.optional_object(told, "args")
-    kind = f.optional_word(told, "toolType") or ""
+    kind = optional_word(told, "toolType") or ""
     sealed = _sealed_of(part)
     if sealed is not None and sealed.name:
         arguments = sealed.data or arguments_of(args)
@@ -268,7 +269,7 @@ def _tool_call(part: JSONObject) -> Part:
 
 
 def _tool_response(part: JSONObject) -> Part:
-    told = f.spelt(f.object_at(part, TOOL_RESPONSE))
+    told = camel_keys(f.object_at(part, TOOL_RESPONSE))
     call_id = f.optional_text(told, "id") or ""
     response = f.optional_object(told, "response")
     sealed = _sealed_of(part)
@@ -281,7 +282,7 @@ def _tool_response(part: JSONObject) -> Part:
     return ServerToolResultPart(
         call_id,
         TOOL_RESPONSE,
-        {"toolType": f.optional_word(told, "toolType") or "", "response": response},
+        {"toolType": optional_word(told, "toolType") or "", "response": response},
         NAME,
         extras=aside(kept),
     )

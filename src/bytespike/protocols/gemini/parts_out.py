@@ -14,13 +14,12 @@ from bytespike.core.content import (
     ImagePart,
     ServerToolCallPart,
     ServerToolResultPart,
-    Source,
     TextSource,
     ToolCallPart,
     UrlSource,
 )
 from bytespike.core.json_types import JSONObject
-from bytespike.protocols.gemini.losses import Losses
+from bytespike.core.losses import Losses
 from bytespike.protocols.gemini.names import NAME, own, wire_members
 from bytespike.protocols.gemini.parts_in import (
     CODE_EXECUTION,
@@ -29,6 +28,7 @@ from bytespike.protocols.gemini.parts_in import (
     INVALID_ARGUMENTS,
     TOOL_NAMES,
 )
+from bytespike.protocols.inline_media import image_type, inline
 from bytespike.wire import json
 
 #: An object of the wire in the making. Its values are JSON, or JSON text that goes out as it is.
@@ -38,12 +38,6 @@ TOOL_TYPES: Final = {name: kind for kind, name in TOOL_NAMES.items()}
 #: google-genai, ToolType.
 OTHER_TOOL: Final = "TOOL_TYPE_UNSPECIFIED"
 
-_IMAGE_MAGIC: Final = (
-    ("/9j/", "image/jpeg"),
-    ("iVBORw0KGgo", "image/png"),
-    ("R0lGOD", "image/gif"),
-    ("UklGR", "image/webp"),
-)
 _IMAGE_NAMES: Final = {
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
@@ -87,16 +81,6 @@ def object_of(text: str) -> JSONObject:
 # --- media -----------------------------------------------------------------------------------------------------
 
 
-def inline(source: Source) -> Source:
-    """A `data:` URL is inline bytes, whatever dialect called it a URL."""
-    if not isinstance(source, UrlSource) or not source.url.startswith("data:"):
-        return source
-    head, comma, data = source.url[5:].partition(",")
-    if not comma or not head.endswith(";base64"):
-        return source
-    return Base64Source(head.removesuffix(";base64").partition(";")[0] or source.media_type, data)
-
-
 def media_part(part: ImagePart | AudioPart | DocumentPart) -> Wire | None:
     """`inlineData` or `fileData`; None for a source that this wire cannot carry."""
     source = inline(part.source)
@@ -135,8 +119,7 @@ def _type_of(part: ImagePart | AudioPart | DocumentPart, data: str) -> str:
     """The media type where the dialect did not say it. `data`: the base64, "" if it is elsewhere."""
     match part:
         case ImagePart():
-            found = next((name for magic, name in _IMAGE_MAGIC if data.startswith(magic)), None)
-            return found or ("image/png" if data else "")
+            return image_type(data) or ("image/png" if data else "")
         case AudioPart(format=name):
             return _AUDIO_TYPES.get(name, f"audio/{name}") if name else "audio/wav"
         case DocumentPart():

@@ -10,15 +10,15 @@ from typing import Final, Literal
 from bytespike.core.content import ForeignPart, Part, TextPart, Turn
 from bytespike.core.json_types import JSON, JSONObject
 from bytespike.core.request import ChatRequest
-from bytespike.errors import InvalidRequest
-from bytespike.protocols.gemini import fields as f
 from bytespike.protocols.gemini.call_ids import HistoryIds
 from bytespike.protocols.gemini.config_in import read_config
 from bytespike.protocols.gemini.contents_out import CACHED_CONTENT
 from bytespike.protocols.gemini.names import BODY_PREFIX, NAME, TOOL_CONFIG_PREFIX, TOP_MEMBERS, aside
 from bytespike.protocols.gemini.parts_in import read_part
+from bytespike.protocols.gemini.proto_json import camel_keys
 from bytespike.protocols.gemini.tools import read_tool_choice, read_tools
-from bytespike.wire import json
+from bytespike.protocols.whole_bodies import read_request_object, request_object
+from bytespike.wire import fields as f
 
 _KNOWN: Final = frozenset(
     {
@@ -34,32 +34,19 @@ _TIERS: Final = {"standard": "default", "unspecified": "auto"}
 
 def read_request(body: bytes) -> ChatRequest:
     """Raises `InvalidRequest`, with the path of the member at fault ("contents[0].parts[1].text")."""
-    return read(_object(body))
+    return read(request_object(body))
 
 
 def read_count_request(body: bytes) -> ChatRequest:
     """The body of `countTokens`: `contents`, or a whole `generateContentRequest`. Raises `InvalidRequest`."""
-    obj = f.spelt(_object(body))
+    obj = camel_keys(request_object(body))
     whole = obj.get("generateContentRequest")
     return read(whole if isinstance(whole, dict) else obj)
 
 
-def _object(body: bytes) -> JSONObject:
-    try:
-        obj = json.decode_object(body)
-    except json.NotJSON as error:
-        raise InvalidRequest(f"The request body is not valid: {error}.") from None
-    if json.nests_deeper(obj):
-        raise InvalidRequest("The request body nests too deeply.")
-    return obj
-
-
 def read(obj: JSONObject) -> ChatRequest:
     """A decoded body. Raises `InvalidRequest`."""
-    try:
-        return _read(f.spelt(obj))
-    except f.Wrong as wrong:
-        raise InvalidRequest(wrong.sentence, param=wrong.param) from None
+    return read_request_object(camel_keys(obj), _read)
 
 
 def _read(obj: JSONObject) -> ChatRequest:
@@ -81,7 +68,7 @@ def _read(obj: JSONObject) -> ChatRequest:
             kept[key if key in TOP_MEMBERS else f"{BODY_PREFIX}{key}"] = value
     kept.update(config.kept)
     told = f.optional_object(obj, "toolConfig")
-    tool_config = f.spelt(told) if told else {}
+    tool_config = camel_keys(told) if told else {}
     try:
         choice = read_tool_choice(tool_config)
     except f.Wrong as wrong:
@@ -119,7 +106,7 @@ def _system(told: JSON, kept: JSONObject) -> list[Part]:
     parts: list[Part] = []
     try:
         if isinstance(told, dict):
-            told = f.spelt(told)
+            told = camel_keys(told)
             role = told.get("role")
             if isinstance(role, str):
                 kept["_systemRole"] = role
@@ -197,7 +184,7 @@ def _content(content: JSON) -> tuple[Literal["user", "assistant", "system"], lis
     """The role, the parts, and the members that the hub does not know."""
     told: JSONObject = {}
     if isinstance(content, dict):
-        told = f.spelt(content)
+        told = camel_keys(content)
         content = told
     role = f.optional_text(told, "role")
     listed = _listed(content)

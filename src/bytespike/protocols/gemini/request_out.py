@@ -9,14 +9,15 @@ from typing import Final
 
 from bytespike.core.dialect import Target, Written
 from bytespike.core.json_types import JSONObject
+from bytespike.core.losses import Losses
 from bytespike.core.request import ChatRequest, OutputFormat
 from bytespike.errors import InvalidRequest, UnsupportedFeature
 from bytespike.protocols.gemini.config_in import ENUM_TYPE, JSON_TYPE, PLAIN_TYPE
 from bytespike.protocols.gemini.contents_out import ContentsWriter
-from bytespike.protocols.gemini.losses import Losses
 from bytespike.protocols.gemini.names import (
     BODY_PREFIX,
     CANDIDATES_MAX,
+    NAME,
     QUIRK_NO_PENALTIES,
     QUIRK_OPENAPI_SCHEMA,
     STOP_SEQUENCES_MAX,
@@ -29,6 +30,7 @@ from bytespike.protocols.gemini.parts_out import Wire
 from bytespike.protocols.gemini.schemas import fitted, to_openapi
 from bytespike.protocols.gemini.thinking import write_thinking
 from bytespike.protocols.gemini.tools import check_together, write_tool_choice, write_tools
+from bytespike.protocols.request_knobs import output_tokens
 from bytespike.wire import json
 
 #: OpenAI's and Anthropic's words for Google's tiers.
@@ -44,7 +46,7 @@ _TIERS: Final = {
 
 def write_request(request: ChatRequest, target: Target) -> Written:
     """Raises `UnsupportedFeature` for content or a constraint that this target cannot carry."""
-    losses = Losses()
+    losses = Losses(NAME)
     writer = ContentsWriter(target, losses)
     contents = writer.write(request)
     system = writer.system(request.system)
@@ -119,16 +121,9 @@ def _config(request: ChatRequest, target: Target, losses: Losses) -> JSONObject:
 
 
 def _max_tokens(config: JSONObject, request: ChatRequest, target: Target, losses: Losses) -> None:
-    wanted = request.max_output_tokens
+    wanted = output_tokens(request.max_output_tokens, target, losses, least=1)
     if wanted is None:
         return
-    if wanted > target.max_output_tokens:
-        wanted = target.max_output_tokens
-        losses.approximated("max_tokens", f"lowered to the model's limit of {wanted}")
-    elif wanted < 1:
-        # Anthropic takes 0, to fill its cache.
-        wanted = 1
-        losses.approximated("max_tokens", "raised to the least that the API takes: 1")
     config["maxOutputTokens"] = wanted
 
 

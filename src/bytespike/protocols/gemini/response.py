@@ -7,25 +7,26 @@ from typing import Final
 from msgspec import structs
 
 from bytespike.core import events as e
-from bytespike.core.content import Part, TextPart, ToolCallPart
+from bytespike.core.content import Part, RefusalPart, TextPart, ToolCallPart
 from bytespike.core.dialect import Reply, WrittenResponse
 from bytespike.core.fold import fold
 from bytespike.core.json_types import JSONObject
+from bytespike.core.losses import Losses
 from bytespike.core.response import Candidate, ChatResponse
 from bytespike.errors import ContentPolicyViolation, UpstreamError, error_for
-from bytespike.protocols.gemini import fields as f
 from bytespike.protocols.gemini.answer_out import write_parts
 from bytespike.protocols.gemini.call_ids import AnswerIds
 from bytespike.protocols.gemini.errors import stream_error
 from bytespike.protocols.gemini.finish import read_finish, write_finish
 from bytespike.protocols.gemini.grounding import read_grounding, write_grounding
 from bytespike.protocols.gemini.logprobs import read_logprobs, write_logprobs
-from bytespike.protocols.gemini.losses import Losses
-from bytespike.protocols.gemini.names import CANDIDATES_MAX, aside, wire_members
+from bytespike.protocols.gemini.names import CANDIDATES_MAX, NAME, aside, wire_members
 from bytespike.protocols.gemini.parts_in import read_part
 from bytespike.protocols.gemini.parts_out import Wire
 from bytespike.protocols.gemini.stream_in import GeminiStreamReader, unix_seconds
 from bytespike.protocols.gemini.usage import UNKNOWN, read_usage, searches_in, with_searches, write_usage
+from bytespike.protocols.whole_bodies import read_answer
+from bytespike.wire import fields as f
 from bytespike.wire import json
 
 _KNOWN: Final = frozenset({"candidates", "usageMetadata", "modelVersion", "responseId"})
@@ -38,15 +39,7 @@ def read_response(body: bytes) -> ChatResponse:
     """
     if body.lstrip()[:1] == b"[":
         return _read_array(body)
-    try:
-        obj = json.decode_object(body)
-        if json.nests_deeper(obj):
-            raise UpstreamError("The upstream's answer nests too deeply.")
-        return _read(obj)
-    except json.NotJSON as error:
-        raise UpstreamError(f"The upstream's answer is malformed: {error}.") from None
-    except f.Wrong as wrong:
-        raise UpstreamError(f"The upstream's answer is malformed: {wrong.sentence}") from None
+    return read_answer(body, _read)
 
 
 def _read_array(body: bytes) -> ChatResponse:
@@ -148,14 +141,18 @@ def _cite(candidate: JSONObject, parts: list[Part], places: list[int], numbers: 
 
 def write_response(response: ChatResponse, reply: Reply) -> WrittenResponse:
     """A client's answer."""
-    losses = Losses()
+    losses = Losses(NAME)
     searched = False
     candidates: list[Wire] = []
     for index, candidate in enumerate(response.candidates):
         answer = write_parts(candidate.parts, losses)
         written: Wire = {
             "content": {"parts": answer.parts, "role": "model"} if answer.parts else {"role": "model"},
-            **write_finish(candidate.finish, called=answer.called),
+            **write_finish(
+                candidate.finish,
+                called=answer.called,
+                refused=any(isinstance(part, RefusalPart) for part in candidate.parts),
+            ),
             "index": index,
         }
         if candidate.logprobs is not None and "logprobsResult" not in written:

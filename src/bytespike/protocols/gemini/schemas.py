@@ -15,9 +15,10 @@ from __future__ import annotations
 from typing import Final
 
 from bytespike.core.json_types import JSON, JSONObject
+from bytespike.core.losses import Losses
 from bytespike.errors import UnsupportedFeature
-from bytespike.protocols.gemini import fields as f
-from bytespike.protocols.gemini.losses import Losses
+from bytespike.protocols.gemini.proto_json import camel_keys
+from bytespike.wire import fields as f
 from bytespike.wire import json
 from bytespike.wire.limits import JSON_DEPTH_MAX
 
@@ -117,7 +118,7 @@ def from_openapi(schema: JSONObject, depth: int = 0) -> JSONObject:
     """Google's `Schema` as JSON Schema. Raises `Wrong`."""
     if depth > JSON_DEPTH_MAX:
         raise f.Wrong("nests too deeply")
-    told = f.spelt(schema)
+    told = camel_keys(schema)
     out: JSONObject = {}
     for key, value in told.items():
         if key in _GOOGLES_OWN or value is None:

@@ -15,14 +15,15 @@ from bytespike.core.fold import PARTS_MAX
 from bytespike.core.json_types import JSON, JSONObject
 from bytespike.core.usage import Usage
 from bytespike.errors import ContentPolicyViolation, GatewayError, UpstreamError
-from bytespike.protocols.gemini.candidate_in import CandidateReader, Numbering, TooMuch
+from bytespike.protocols.gemini.candidate_in import CandidateReader
 from bytespike.protocols.gemini.errors import stream_error
-from bytespike.protocols.gemini.fields import Wrong
 from bytespike.protocols.gemini.framing import ChunkParser
 from bytespike.protocols.gemini.names import CANDIDATES_MAX, aside
 from bytespike.protocols.gemini.schema import UNREADABLE, CandidateDelta, Chunk, Feedback, decode_chunk
 from bytespike.protocols.gemini.usage import UNKNOWN, read_usage, searches_in, with_searches
+from bytespike.protocols.part_numbers import Numbering, TooMuch
 from bytespike.wire import json
+from bytespike.wire.fields import Wrong
 from bytespike.wire.sse import EventTooLarge
 
 #: Some vendors that copy this wire close the stream as OpenAI does.

@@ -33,55 +33,21 @@ from bytespike.core.content import (
     ToolCallPart,
 )
 from bytespike.core.dialect import Reply
-from bytespike.core.finish import Finish
-from bytespike.core.json_types import JSON
+from bytespike.core.losses import Losses
 from bytespike.core.notices import Notice
-from bytespike.core.response import Logprobs
 from bytespike.core.usage import Usage
 from bytespike.errors import GatewayError, UpstreamError, error_for
 from bytespike.protocols.gemini.answer_out import carried, is_signature, queries_of, whole_part
-from bytespike.protocols.gemini.envelope import Reasoned, Sealed, seal, thought_signature
+from bytespike.protocols.gemini.candidate_out import Candidate, Run
+from bytespike.protocols.gemini.envelope import Sealed, seal, thought_signature
 from bytespike.protocols.gemini.errors import write_error
-from bytespike.protocols.gemini.finish import write_finish
 from bytespike.protocols.gemini.frames_out import Frames
-from bytespike.protocols.gemini.grounding import write_grounding
-from bytespike.protocols.gemini.logprobs import write_logprobs
-from bytespike.protocols.gemini.losses import Losses
-from bytespike.protocols.gemini.names import wire_members
+from bytespike.protocols.gemini.names import NAME, wire_members
 from bytespike.protocols.gemini.parts_out import Wire
 from bytespike.protocols.gemini.usage import UNKNOWN, write_usage
 from bytespike.wire.limits import ANSWER_BYTES_MAX
 
-_STOPPED: Final = Finish("stop")
 _REFUSAL: Final = seal(Sealed(kind="refusal"))
-
-
-class _Run:
-    """Text without a break, as the client will read it. `chars`: how long it is."""
-
-    __slots__ = ("chars", "citations", "pieces")
-
-    def __init__(self) -> None:
-        self.pieces: list[str] = []
-        self.chars = 0
-        self.citations: list[Citation] = []
-
-
-class _Candidate:
-    """`runs`: its texts. `run`: the one that goes on. `thinking`: the last thing sent was a thought without a proof.
-    `before`: reasoning that the next call takes along."""
-
-    __slots__ = ("before", "called", "finish", "logprobs", "queries", "run", "runs", "thinking")
-
-    def __init__(self) -> None:
-        self.runs: list[_Run] = []
-        self.run: _Run | None = None
-        self.thinking = False
-        self.called = False
-        self.before: list[Reasoned] = []
-        self.queries: list[str] = []
-        self.finish: Finish | None = None
-        self.logprobs: tuple[list[JSON], list[JSON]] | None = None
 
 
 class _Open:
@@ -92,14 +58,14 @@ class _Open:
         "candidate", "choice", "citations", "ended", "final", "part", "pieces", "proof", "run", "sent", "start",
     )  # fmt: skip
 
-    def __init__(self, part: Part, choice: int, candidate: _Candidate) -> None:
+    def __init__(self, part: Part, choice: int, candidate: Candidate) -> None:
         self.part = part
         self.choice = choice
         self.candidate = candidate
         self.pieces: list[str] = []
         self.citations: list[Citation] = []
         self.proof: Proof | None = None
-        self.run: _Run | None = None
+        self.run: Run | None = None
         self.start = 0
         self.sent = False
         self.ended = False
@@ -113,9 +79,9 @@ class GeminiStreamWriter:
 
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
-        self._losses = Losses()
+        self._losses = Losses(NAME)
         self._frames = Frames(reply)
-        self._candidates: dict[int, _Candidate] = {}
+        self._candidates: dict[int, Candidate] = {}
         self._open: dict[int, _Open] = {}
         self._held = 0
         self._over = False
@@ -176,10 +142,7 @@ class GeminiStreamWriter:
             case e.Started(id=response_id, extras=extras):
                 self._frames.begin(response_id or self._reply.response_id, wire_members(extras))
             case e.LogprobsDelta(content=content, refusal=refusal, choice=choice):
-                candidate = self._candidate(choice)
-                lists = candidate.logprobs = candidate.logprobs or ([], [])
-                lists[0].extend(content)
-                lists[1].extend(refusal)
+                self._candidate(choice).note_logprobs(content, refusal)
             case e.Finished(finish=finish, choice=choice):
                 self._candidate(choice).finish = finish
             case e.Done(usage=usage):
@@ -194,10 +157,10 @@ class GeminiStreamWriter:
                 # Figures wait for the end; everything about a part was handled before.
                 pass
 
-    def _candidate(self, choice: int) -> _Candidate:
+    def _candidate(self, choice: int) -> Candidate:
         candidate = self._candidates.get(choice)
         if candidate is None:
-            candidate = self._candidates[choice] = _Candidate()
+            candidate = self._candidates[choice] = Candidate()
         return candidate
 
     # --- parts -------------------------------------------------------------------------------------------------
@@ -236,10 +199,7 @@ class GeminiStreamWriter:
         kind = type(part.part)
         candidate = part.candidate
         if kind is TextPart:
-            run = candidate.run
-            if run is None:
-                run = candidate.run = _Run()
-                candidate.runs.append(run)
+            run = candidate.run or candidate.going_on()
             if part.run is not run:
                 # The first text of this part, or the first after something else came between.
                 part.run = run
@@ -256,6 +216,7 @@ class GeminiStreamWriter:
         elif kind is RefusalPart:
             candidate.run = None
             candidate.thinking = False
+            candidate.refused = True
             self._send(part.choice, {"text": text, "thoughtSignature": _REFUSAL}, out)
         else:
             return
@@ -309,39 +270,12 @@ class GeminiStreamWriter:
         citations = list(part.citations) if part.citations and part is not opened.part else opened.citations
         if not citations:
             return
-        candidate = opened.candidate
-        run, shift = opened.run, opened.start
+        run, start = opened.run, opened.start
         if run is None:
-            # Citations without a text: they go to the text before them, or to the one that comes.
-            if not candidate.runs:
-                candidate.run = _Run()
-                candidate.runs.append(candidate.run)
-            run = candidate.runs[-1]
-            shift = run.chars
-        end = run.chars
-        for citation in citations:
-            if citation.kind != "web":
-                run.citations.append(citation)
-            elif citation.start is None or citation.end is None:
-                # It is about its whole part, which may be but the last piece of the text.
-                whole = structs.replace(citation, start=shift, end=end) if shift else citation
-                run.citations.append(whole)
-            elif citation.end + shift <= end:
-                run.citations.append(
-                    structs.replace(citation, start=citation.start + shift, end=citation.end + shift)
-                )
-            else:
-                run.citations.append(structs.replace(citation, start=None, end=None))
-        self._tell_grounding(opened, out)
-
-    def _tell_grounding(self, opened: _Open, out: list[bytes]) -> None:
-        """All of it so far, while the text that it is about is still the last: clients take the latest for all."""
-        last: Wire = {
-            "content": {"parts": [{"text": ""}], "role": "model"},
-            "index": opened.choice,
-            "groundingMetadata": write_grounding(_texts(opened.candidate), opened.candidate.queries),
-        }
-        out.append(self._frames.chunk({"candidates": [last]}))
+            run = opened.candidate.latest()
+            start = run.chars
+        run.cite(citations, start)
+        out.append(self._frames.chunk({"candidates": [opened.candidate.grounded(opened.choice)]}))
 
     def _end_reasoning(self, opened: _Open, part: ReasoningPart, is_final: bool, out: list[bytes]) -> None:
         candidate = opened.candidate
@@ -350,7 +284,8 @@ class GeminiStreamWriter:
         text = part.text if is_final else "".join(opened.pieces)
         whole = structs.replace(part, text=text, proof=part.proof or opened.proof)
         if is_signature(whole) and not opened.sent:
-            # What text and calls carry; here it stands by itself, as the service sends it. The text goes on.
+            # What text and calls carry; here it stands by itself, as the service sends it. Readers begin a text behind it.
+            candidate.run = None
             self._send(opened.choice, {"text": "", "thoughtSignature": whole.proof and whole.proof.data}, out)
             return
         signature = thought_signature(whole, whole=not opened.sent)
@@ -365,7 +300,7 @@ class GeminiStreamWriter:
 
     def _whole(self, opened: _Open, part: Part, out: list[bytes]) -> None:
         candidate = opened.candidate
-        wire = whole_part(part, candidate.before, self._losses)
+        wire = whole_part(part, candidate.before, self._losses, first=not candidate.called)
         if wire is None:
             return
         candidate.run = None
@@ -391,30 +326,11 @@ class GeminiStreamWriter:
         searched = False
         self._candidate(0)
         for choice, candidate in sorted(self._candidates.items()):
-            last: Wire = {
-                "content": {"parts": [{"text": ""}], "role": "model"},
-                **write_finish(candidate.finish or _STOPPED, called=candidate.called),
-                "index": choice,
-            }
-            if candidate.logprobs is not None and "logprobsResult" not in last:
-                content, refusal = candidate.logprobs
-                last["logprobsResult"] = write_logprobs(Logprobs(tuple(content), tuple(refusal)))
-            if "groundingMetadata" not in last:
-                grounding = write_grounding(_texts(candidate), candidate.queries)
-                if grounding:
-                    last["groundingMetadata"] = grounding
-                    searched = searched or bool(candidate.queries)
+            last, told = candidate.last(choice)
+            searched = searched or told
             written.append(last)
         chunk: Wire = {"candidates": written}
         if usage != UNKNOWN:
             chunk["usageMetadata"] = write_usage(usage, searched=searched)
         self._over = True
         out.append(self._frames.end(chunk))
-
-
-def _texts(candidate: _Candidate) -> list[tuple[int, TextPart]]:
-    return [
-        (number, TextPart("".join(run.pieces), tuple(run.citations)))
-        for number, run in enumerate(candidate.runs)
-        if run.citations
-    ]

@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from bytespike.core.json_types import JSON, JSONObject
-from bytespike.core.usage import Usage
+from bytespike.core.usage import Usage, estimated_chars
 from bytespike.errors import GatewayError, UpstreamError
+from bytespike.protocols.gemini.cut import cut_stream
 from bytespike.protocols.gemini.errors import stream_error
 from bytespike.protocols.gemini.framing import ArrayCutter
 from bytespike.protocols.gemini.schema import UNREADABLE, TapCandidate, TapChunk, decode_tap
@@ -38,7 +39,7 @@ class GeminiTap:
     """See `core.dialect.Tap`. `model`: the name that the client asked for."""
 
     __slots__ = (
-        "_blocked", "_cutter", "_failure", "_figures", "_finished", "_form_known", "_held", "_model", "_new", "_old",
+        "_blocked", "_cutter", "_failure", "_figures", "_finished", "_form_known", "_held", "_last", "_model", "_new", "_old",
         "_produced", "_searches", "_seen", "_upstream_model",
     )  # fmt: skip
 
@@ -59,6 +60,8 @@ class GeminiTap:
         #: The member with the upstream's name, as it is spelt in this stream, and with the client's.
         self._old = b""
         self._new = b""
+        #: The latest chunk.
+        self._last = b""
 
     @property
     def complete(self) -> bool:
@@ -126,6 +129,10 @@ class GeminiTap:
             self._failure = UpstreamError(TRUNCATED)
         return out
 
+    def cut(self, usage: Usage) -> bytes:
+        waiting = sorted((self._seen or {0}) - self._finished)
+        return cut_stream(self._last, self._model, waiting, usage, array=self._cutter is not None)
+
     # --- the array ---------------------------------------------------------------------------------------------
 
     def _feed_array(self, cutter: ArrayCutter, data: bytes) -> bytes:
@@ -159,6 +166,10 @@ class GeminiTap:
 
     def _pass(self, data: bytes) -> bytes:
         """Whole events in, the same out: edited, or only those before one that must not go on."""
+        blank = b"\r\n\r\n" if b"\r" in data else b"\n\n"
+        blocks = data.split(blank)
+        if not blocks.pop() and all(map(_is_one_line, blocks)):
+            return self._pass_lines(blocks, blank)
         pieces: list[bytes] = []
         sent = 0
         for start, end in _events(data):
@@ -173,6 +184,16 @@ class GeminiTap:
         if not pieces:
             return data
         pieces.append(data[sent:])
+        return b"".join(pieces)
+
+    def _pass_lines(self, blocks: list[bytes], blank: bytes) -> bytes:
+        """The same for events of one line each, as Google writes them. `blank`: what stands behind each."""
+        pieces: list[bytes] = []
+        for block in blocks:
+            edited = self._payload(block[6:])
+            if self._failure is not None:
+                break
+            pieces += (block if edited is None else b"data: " + edited, blank)
         return b"".join(pieces)
 
     def _block(self, block: bytes) -> bytes | None:
@@ -206,6 +227,7 @@ class GeminiTap:
             self._unreadable(payload)
             return None
         self.note(chunk)
+        self._last = payload
         model = chunk.modelVersion
         if self._failure is not None or model is None or model == self._model:
             return None
@@ -242,7 +264,7 @@ class GeminiTap:
         if content is not None and content.parts:
             for part in content.parts:
                 if part.text:
-                    self._produced += len(part.text)
+                    self._produced += estimated_chars(part.text)
                 if part.functionCall is not None:
                     self._produced += _chars(part.functionCall)
         grounding = candidate.groundingMetadata
@@ -274,10 +296,15 @@ def _end_of_last_event(buffer: bytes) -> int:
         return buffer.rfind(b"\n\n") + 2 if b"\n\n" in buffer else 0
     # A CR at the very end may be half of a CR LF.
     whole = buffer[:-1] if buffer.endswith(b"\r") else buffer
-    cut = 0
-    for blank in _BLANK_LINE.finditer(whole):
+    found = whole.rfind(b"\r\n\r\n")
+    cut = 0 if found < 0 else found + 4
+    for blank in _BLANK_LINE.finditer(whole, cut):
         cut = blank.end()
     return cut
+
+
+def _is_one_line(block: bytes) -> bool:
+    return block.startswith(_DATA) and b"\n" not in block and b"\r" not in block
 
 
 def _events(data: bytes) -> Iterator[tuple[int, int]]:

@@ -14,10 +14,12 @@ from typing import Final
 
 from bytespike.core.dialect import Target
 from bytespike.core.json_types import JSONObject
+from bytespike.core.losses import Losses
 from bytespike.core.request import ReasoningConfig
-from bytespike.protocols.gemini import fields as f
-from bytespike.protocols.gemini.losses import Losses
 from bytespike.protocols.gemini.names import aside, own
+from bytespike.protocols.gemini.proto_json import camel_keys, optional_int32, optional_word
+from bytespike.protocols.request_knobs import effort_of_budget
+from bytespike.wire import fields as f
 
 #: Tokens that a budget stands for, by effort.
 EFFORT_BUDGETS: Final = {
@@ -32,9 +34,6 @@ EFFORT_BUDGETS: Final = {
 PRO_BUDGET_MAX: Final = 32_768
 BUDGET_MAX: Final = 24_576
 PRO_BUDGET_MIN: Final = 128
-#: Budgets up to these are low and medium; above is high.
-LOW_BUDGET_MAX: Final = 4096
-MEDIUM_BUDGET_MAX: Final = 16_384
 
 _DYNAMIC: Final = -1
 _UNSPECIFIED: Final = "THINKING_LEVEL_UNSPECIFIED"
@@ -47,11 +46,11 @@ def read_thinking(config: JSONObject) -> ReasoningConfig | None:
     told = f.optional_object(config, "thinkingConfig")
     if told is None:
         return None
-    spelt = f.spelt(told)
+    spelt = camel_keys(told)
     try:
         shown = f.optional_flag(spelt, "includeThoughts")
-        budget = f.optional_integer(spelt, "thinkingBudget")
-        level = f.optional_word(spelt, "thinkingLevel")
+        budget = optional_int32(spelt, "thinkingBudget")
+        level = optional_word(spelt, "thinkingLevel")
     except f.Wrong as wrong:
         raise wrong.under("thinkingConfig") from None
     # The service takes both spellings of a level's name.
@@ -84,7 +83,7 @@ def write_thinking(wanted: ReasoningConfig | None, target: Target, losses: Losse
         return None
     by_level = "effort" in target.capabilities
     spelt = own(wanted.extras).get("_spelt")
-    if isinstance(spelt, dict) and (by_level or "thinkingLevel" not in f.spelt(spelt)):
+    if isinstance(spelt, dict) and (by_level or "thinkingLevel" not in camel_keys(spelt)):
         return spelt
     if off:
         return _off(target, by_level, losses)
@@ -117,7 +116,7 @@ def _level(wanted: ReasoningConfig, target: Target, losses: Losses) -> JSONObjec
         budget = wanted.budget_tokens
         if budget is None or budget < 0:
             return {}
-        effort = "low" if budget <= LOW_BUDGET_MAX else "medium" if budget <= MEDIUM_BUDGET_MAX else "high"
+        effort = effort_of_budget(budget)
         losses.approximated("reasoning.budget", f"level {effort}")
     level = effort
     if effort == "minimal" and _is_pro(target):

@@ -12,10 +12,9 @@ from typing import Final, NamedTuple
 
 from bytespike.core.dialect import Target
 from bytespike.core.json_types import JSON, JSONObject
+from bytespike.core.losses import Losses
 from bytespike.core.tools import CustomTool, ForeignTool, FunctionTool, Tool, ToolChoice, WebSearchTool
 from bytespike.errors import UnsupportedFeature
-from bytespike.protocols.gemini import fields as f
-from bytespike.protocols.gemini.losses import Losses
 from bytespike.protocols.gemini.names import (
     FUNCTION_NAME_CHARS_MAX,
     NAME,
@@ -27,7 +26,9 @@ from bytespike.protocols.gemini.names import (
 )
 from bytespike.protocols.gemini.parts_in import CUSTOM_INPUT
 from bytespike.protocols.gemini.parts_out import Wire
+from bytespike.protocols.gemini.proto_json import camel_keys, optional_word
 from bytespike.protocols.gemini.schemas import fitted, from_openapi, to_openapi
+from bytespike.wire import fields as f
 
 GOOGLE_SEARCH: Final = "googleSearch"
 #: Spellings of web search: the current one, the one for Gemini 1.5, and Vertex AI's.
@@ -46,7 +47,7 @@ def read_tools(body: JSONObject) -> list[Tool]:
     tools: list[Tool] = []
     for index, value in enumerate(f.objects(values, "tools") if values else []):
         try:
-            for kind, member in f.spelt(value).items():
+            for kind, member in camel_keys(value).items():
                 if member is not None:
                     _read_tool(kind, member, tools)
         except f.Wrong as wrong:
@@ -60,13 +61,13 @@ def _read_tool(kind: str, member: JSON, tools: list[Tool]) -> None:
         declared: list[JSON] = member if isinstance(member, list) else [member]
         for number, declaration in enumerate(f.objects(declared, kind)):
             try:
-                tools.append(_function(f.spelt(declaration)))
+                tools.append(_function(camel_keys(declaration)))
             except f.Wrong as wrong:
                 raise wrong.under(kind, number) from None
     elif kind in SEARCHES:
         if not isinstance(member, dict):
             raise f.Wrong(f"must be an object, not {f.kind_of(member)}", kind)
-        told = f.spelt(member)
+        told = camel_keys(member)
         blocked = f.texts(told, "excludeDomains")
         kept: JSONObject = {**f.rest(told, frozenset({"excludeDomains"})), "_type": kind}
         tools.append(WebSearchTool(blocked_domains=blocked or None, extras=aside(kept)))
@@ -97,10 +98,10 @@ def read_tool_choice(config: JSONObject) -> ToolChoice | None:
     told = f.optional_object(config, "functionCallingConfig")
     if told is None:
         return None
-    told = f.spelt(told)
+    told = camel_keys(told)
     try:
         names = f.texts(told, "allowedFunctionNames")
-        mode = f.optional_word(told, "mode")
+        mode = optional_word(told, "mode")
     except f.Wrong as wrong:
         raise wrong.under("functionCallingConfig") from None
     kept: JSONObject = f.rest(told, frozenset({"allowedFunctionNames", "mode"}))

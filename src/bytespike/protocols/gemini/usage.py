@@ -22,9 +22,8 @@ from msgspec import structs
 from bytespike.core.json_types import JSON, JSONObject
 from bytespike.core.usage import Usage
 from bytespike.protocols.gemini.names import NAME, aside, own, wire_members
+from bytespike.protocols.token_figures import count
 
-#: No answer consumes more: a larger figure is a broken or hostile upstream.
-TOKENS_MAX: Final = 1_000_000_000
 #: Queries of one answer; more is a broken or hostile upstream.
 SEARCHES_MAX: Final = 1000
 
@@ -47,14 +46,6 @@ _STANDARD: Final = frozenset(
     }
 )
 _PER_ANSWER: Final = re.compile(r"(?:models/)?gemini-(?:1|2)[.-]")
-
-
-def count(value: JSON) -> int:
-    """A token figure; anything that cannot be one is 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return 0
-    # Not-a-number fails both comparisons.
-    return int(value) if 0 < value < TOKENS_MAX else 0
 
 
 def read_usage(told: JSONObject) -> Usage:

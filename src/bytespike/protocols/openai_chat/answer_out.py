@@ -18,9 +18,9 @@ from bytespike.core.content import (
     UrlSource,
 )
 from bytespike.core.json_types import JSON, JSONObject
+from bytespike.core.losses import Losses
 from bytespike.protocols.openai_chat.citations import citation_lists, is_annotation
 from bytespike.protocols.openai_chat.history_out import google_signature
-from bytespike.protocols.openai_chat.losses import Losses
 from bytespike.protocols.openai_chat.names import NAME, own, wire_members
 from bytespike.protocols.openai_chat.reasoning import GEMINI, is_foreign_detail, join_text, write_details
 from bytespike.protocols.openai_chat.server_tools import write_server_tools

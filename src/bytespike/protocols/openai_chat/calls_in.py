@@ -17,12 +17,12 @@ from typing import Final
 
 from bytespike.core import events as e
 from bytespike.core.content import Proof, ToolCallPart
-from bytespike.protocols.openai_chat.fields import Wrong
 from bytespike.protocols.openai_chat.message_in import google_signature
 from bytespike.protocols.openai_chat.names import aside
 from bytespike.protocols.openai_chat.reasoning import GEMINI
 from bytespike.protocols.openai_chat.schema import FunctionDelta, ToolCallDelta
 from bytespike.wire import json
+from bytespike.wire.fields import Wrong
 
 #: More parallel calls than this in one message is a hostile or broken upstream.
 CALLS_MAX: Final = 256

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, Literal, TypeAlias
 
 from msgspec import structs
@@ -15,17 +16,17 @@ from bytespike.core.content import (
     Proof,
     ReasoningPart,
     RefusalPart,
-    ServerToolCallPart,
     TextPart,
 )
 from bytespike.core.finish import Finish
 from bytespike.core.json_types import JSON, JSONObject
+from bytespike.protocols.openai_chat.audio_in import AudioPieces
 from bytespike.protocols.openai_chat.calls_in import CallsReader
 from bytespike.protocols.openai_chat.citations import Placed, read_citations
 from bytespike.protocols.openai_chat.content_in import read_part
 from bytespike.protocols.openai_chat.finish import read_finish
 from bytespike.protocols.openai_chat.inline_think import Piece, ThinkSplitter
-from bytespike.protocols.openai_chat.message_in import google_signature, read_audio, read_images
+from bytespike.protocols.openai_chat.message_in import google_signature, read_images
 from bytespike.protocols.openai_chat.reasoning import (
     GEMINI,
     SIGNING,
@@ -36,8 +37,8 @@ from bytespike.protocols.openai_chat.reasoning import (
 )
 from bytespike.protocols.openai_chat.response import call_prefix
 from bytespike.protocols.openai_chat.schema import ChoiceDelta, Delta
-from bytespike.protocols.openai_chat.server_tools import from_groq, read_entry
-from bytespike.wire.limits import ANSWER_BYTES_MAX
+from bytespike.protocols.openai_chat.server_tools import StreamedTools
+from bytespike.protocols.part_numbers import Numbering
 
 _Kind: TypeAlias = Literal["text", "refusal", "reasoning"]
 _EMPTY_TEXT: Final = TextPart("")
@@ -45,33 +46,12 @@ _EMPTY_REASONING: Final = ReasoningPart("")
 _EMPTY_REFUSAL: Final = RefusalPart("")
 
 
-class TooMuch(ValueError):
-    """A figure or an amount beyond what any real answer has."""
-
-
-class Numbering:
-    """Numbers the parts of the whole answer, all choices together."""
-
-    __slots__ = ("_limit", "next")
-
-    def __init__(self, limit: int) -> None:
-        self.next = 0
-        self._limit = limit
-
-    def take(self) -> int:
-        number = self.next
-        if number >= self._limit:
-            raise TooMuch(f"more than {self._limit} parts")
-        self.next = number + 1
-        return number
-
-
 class ChoiceReader:
     """Reads the deltas of one choice. `finish` is set once its reason has come."""
 
     __slots__ = (
-        "_audio", "_audio_chars", "_calls", "_chars", "_choice", "_detail", "_detail_text", "_kind", "_numbering",
-        "_open", "_part_start", "_plain_reasoning", "_prefix", "_reasoning", "_think", "_tools", "finish",
+        "_audio", "_calls", "_chars", "_choice", "_detail", "_detail_text", "_kind", "_numbering",
+        "_open", "_part_start", "_plain_reasoning", "_reasoning", "_think", "_tools", "finish",
     )  # fmt: skip
 
     def __init__(
@@ -80,8 +60,10 @@ class ChoiceReader:
         self.finish: Finish | None = None
         self._choice = choice
         self._numbering = numbering
-        self._prefix = call_prefix(response_id, choice)
-        self._calls = CallsReader(choice, self._prefix, numbering.take)
+        prefix = call_prefix(response_id, choice)
+        self._calls = CallsReader(choice, prefix, numbering.take)
+        self._tools = StreamedTools(prefix)
+        self._audio = AudioPieces()
         #: The open text, refusal or reasoning part: its kind and its number.
         self._kind: _Kind | None = None
         self._open = 0
@@ -93,10 +75,6 @@ class ChoiceReader:
         self._detail_text: list[str] = []
         self._reasoning = _EMPTY_REASONING
         self._plain_reasoning = False
-        #: Ids of provider-side calls, by the index of their entry.
-        self._tools: dict[int, tuple[str, str]] = {}
-        self._audio: dict[str, list[str]] = {}
-        self._audio_chars = 0
         #: Takes the content apart, as long as it may hold reasoning.
         self._think = ThinkSplitter() if inline_think else None
 
@@ -156,13 +134,9 @@ class ChoiceReader:
             self._thought(self._think, events)
         self._close_open(events)
         self._calls.close(events)
-        if self._audio:
-            told: JSONObject = {name: "".join(pieces) for name, pieces in self._audio.items()}
-            self._audio = {}
-            expires = told.pop("expires_at", None)
-            if isinstance(expires, str) and expires.isdecimal():
-                told["expires_at"] = int(expires[:16])
-            self._whole(read_audio(told), events)
+        audio = self._audio.take()
+        if audio is not None:
+            self._whole(audio, events)
 
     # --- the one part that is open -----------------------------------------------------------------------------
 
@@ -187,6 +161,10 @@ class ChoiceReader:
         number = self._numbering.take()
         events.append(e.PartStart(number, part, self._choice))
         events.append(e.PartEnd(number))
+
+    def _all(self, parts: Iterable[Part], events: list[e.Event]) -> None:
+        for part in parts:
+            self._whole(part, events)
 
     def _text(self, text: str, events: list[e.Event]) -> None:
         if self._kind != "text":
@@ -344,9 +322,9 @@ class ChoiceReader:
         if message.server_tool_calls or message.executed_tools:
             self._close_open(events)
             for entry in message.server_tool_calls or ():
-                self._server_tool(entry, events)
+                self._all(self._tools.entry(entry), events)
             for number, tool in enumerate(message.executed_tools or ()):
-                self._executed_tool(tool, number, events)
+                self._all(self._tools.executed(tool, number), events)
         if message.annotations or message.citation_details:
             told: JSONObject = {
                 "annotations": [*(message.annotations or ())],
@@ -355,10 +333,9 @@ class ChoiceReader:
             self._citations(told, events)
         if message.images:
             self._close_open(events)
-            for image in read_images({"images": [*message.images]}):
-                self._whole(image, events)
+            self._all(read_images({"images": [*message.images]}), events)
         if message.audio:
-            self._audio_piece(message.audio)
+            self._audio.add(message.audio)
         if message.function_call is not None:
             self._close_open(events)
             self._calls.read_legacy(message.function_call, events)
@@ -389,35 +366,3 @@ class ChoiceReader:
             if start < 0
             else structs.replace(citation, start=start, end=end)
         )
-
-    def _server_tool(self, entry: JSONObject, events: list[e.Event]) -> None:
-        index = entry.get("index")
-        number = index if isinstance(index, int) else len(self._tools)
-        known = self._tools.get(number)
-        if known is not None and "id" not in entry:
-            entry = {**entry, "id": known[0], "origin": entry.get("origin") or known[1]}
-        call, result = read_entry(entry)
-        if call is not None and known is None:
-            self._tools[number] = (call.id, call.origin)
-            self._whole(call, events)
-        if result is not None:
-            self._whole(result, events)
-
-    def _executed_tool(self, tool: JSONObject, number: int, events: list[e.Event]) -> None:
-        index = tool.get("index")
-        place = index if isinstance(index, int) else number
-        call, result = read_entry(from_groq(tool, f"{self._prefix}tool_{place}"))
-        if isinstance(call, ServerToolCallPart) and place not in self._tools:
-            self._tools[place] = (call.id, call.origin)
-            self._whole(call, events)
-        if result is not None:
-            self._whole(result, events)
-
-    def _audio_piece(self, audio: JSONObject) -> None:
-        for name, value in audio.items():
-            if isinstance(value, (str, int)) and not isinstance(value, bool):
-                text = str(value)
-                self._audio_chars += len(text)
-                if self._audio_chars > ANSWER_BYTES_MAX:
-                    raise TooMuch("audio")
-                self._audio.setdefault(name, []).append(text)

@@ -22,8 +22,8 @@ from msgspec import structs
 
 from bytespike.core.content import Citation, ForeignPart, Part, TextPart
 from bytespike.core.json_types import JSON, NO_EXTRAS, Extras, JSONObject
-from bytespike.protocols.openai_chat import fields as f
 from bytespike.protocols.openai_chat.names import NAME, aside, wire_members
+from bytespike.wire import fields as f
 
 #: The kind of a ForeignPart that holds an annotation of a type that is no citation (OpenRouter's "file").
 FOREIGN_ANNOTATION: Final = "annotation"

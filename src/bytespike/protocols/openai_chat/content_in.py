@@ -6,7 +6,6 @@ from typing import Final
 
 from bytespike.core.content import (
     AudioPart,
-    Base64Source,
     CacheMark,
     DocumentPart,
     FileSource,
@@ -20,8 +19,10 @@ from bytespike.core.content import (
     UrlSource,
 )
 from bytespike.core.json_types import JSON, JSONObject
-from bytespike.protocols.openai_chat import fields as f
+from bytespike.protocols.inline_media import data_url, located
 from bytespike.protocols.openai_chat.names import NAME, aside
+from bytespike.protocols.openai_content import bare_file, read_audio
+from bytespike.wire import fields as f
 
 #: Members that mark a part for caching.
 _MARKS: Final = frozenset({"prompt_cache_breakpoint", "cache_control"})
@@ -31,8 +32,6 @@ _AUDIO_MEMBERS: Final = frozenset({"type", "input_audio"})
 _FILE_MEMBERS: Final = frozenset({"type", "file"})
 _REFUSAL_MEMBERS: Final = frozenset({"type", "refusal"})
 _DOCUMENT_URL_MEMBERS: Final = frozenset({"type", "document_url"})
-_DATA: Final = "data:"
-_PDF: Final = "application/pdf"
 
 
 def read_content(content: JSON, key: str = "content") -> list[Part]:
@@ -113,11 +112,11 @@ def _image(part: JSONObject) -> ImagePart:
     image = part.get("image_url")
     detail: str | None = None
     if isinstance(image, str):
-        source = image_source(image, "image_url")
+        source = located(image, "image_url")
     else:
         image = f.object_at(part, "image_url")
         try:
-            source = image_source(f.text(image, "url"), "url")
+            source = located(f.text(image, "url"), "url")
             detail = f.optional_text(image, "detail")
         except f.Wrong as wrong:
             raise wrong.under("image_url") from None
@@ -125,35 +124,9 @@ def _image(part: JSONObject) -> ImagePart:
     return ImagePart(source, detail, cache, aside(kept))
 
 
-def image_source(url: str, key: str) -> Source:
-    """A data URL or a location. Raises `Wrong` under `key`."""
-    found = data_url(url, key)
-    if found is not None:
-        return found
-    if "://" not in url:
-        raise f.Wrong("must be a URL or a base64 data URL", key)
-    return UrlSource(url)
-
-
-def data_url(url: str, key: str) -> Base64Source | None:
-    """The bytes of a data URL (RFC 2397), kept in base64; None for any other URL. Raises `Wrong` under `key`."""
-    if url[:5].lower() != _DATA:
-        return None
-    head, comma, data = url.partition(",")
-    media_type, *parameters = head[5:].split(";")
-    if not comma or "base64" not in parameters:
-        raise f.Wrong("must be a base64 data URL (data:<media type>;base64,<data>)", key)
-    return Base64Source(media_type.strip().lower(), data)
-
-
 def _audio(part: JSONObject) -> AudioPart:
-    audio = f.object_at(part, "input_audio")
+    source, format_name = read_audio(part)
     cache, kept = _aside(part, _AUDIO_MEMBERS)
-    try:
-        format_name = f.text(audio, "format")
-        source = Base64Source(f"audio/{format_name}", f.text(audio, "data"))
-    except f.Wrong as wrong:
-        raise wrong.under("input_audio") from None
     return AudioPart(source, format_name, cache, aside(kept))
 
 
@@ -182,7 +155,7 @@ def _file_source(data: str, filename: str | None) -> Source:
     if "://" in data[:16]:
         # OpenRouter takes a public URL here.
         return UrlSource(data)
-    return Base64Source(_PDF if filename and filename.lower().endswith(".pdf") else "", data)
+    return bare_file(data, filename)
 
 
 def _document_url(part: JSONObject) -> DocumentPart:

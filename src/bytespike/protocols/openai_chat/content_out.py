@@ -24,23 +24,18 @@ from bytespike.core.content import (
 )
 from bytespike.core.dialect import Target
 from bytespike.core.json_types import JSON, Extras, JSONObject
-from bytespike.errors import UnsupportedFeature
+from bytespike.core.losses import Losses
+from bytespike.errors import UnsupportedFeature, untaken_url
+from bytespike.protocols.documents_as_text import headed, heading, search_result_text
+from bytespike.protocols.inline_media import image_type
 from bytespike.protocols.openai_chat import quirks as q
 from bytespike.protocols.openai_chat.content_in import spelt_marks
-from bytespike.protocols.openai_chat.losses import Losses
 from bytespike.protocols.openai_chat.names import NAME, own, wire_members
 from bytespike.protocols.openai_chat.tools import cache_control
+from bytespike.protocols.openai_content import DEFAULT_FILENAME, cache_breakpoint, titled, write_audio
 
-_DEFAULT_FILENAME: Final = "document.pdf"
-#: TTLs that OpenAI's `prompt_cache_breakpoint` knows. Others fall back to its default, the shorter one.
-_BREAKPOINT_TTLS: Final = frozenset({"30m", "12h"})
-#: The first base64 characters of the image formats that every provider takes.
-_IMAGE_MAGIC: Final = (
-    ("iVBORw0KGgo", "image/png"),
-    ("/9j/", "image/jpeg"),
-    ("R0lGOD", "image/gif"),
-    ("UklGR", "image/webp"),
-)
+#: Of an image that does not tell its type.
+_UNKNOWN_IMAGE: Final = "image/png"
 
 
 def unsupported(message: str, param: str = "messages") -> UnsupportedFeature:
@@ -108,9 +103,11 @@ class ContentWriter:
             raise unsupported("This model takes no images. Choose one with the capability 'vision'.")
         match part.source:
             case Base64Source(media_type=media_type, data=data):
-                url = f"data:{media_type or _image_type(data)};base64,{data}"
+                url = f"data:{media_type or image_type(data) or _UNKNOWN_IMAGE};base64,{data}"
             case UrlSource(url=url):
-                pass
+                if q.NO_IMAGE_URLS in self.quirks and not url.startswith("data:"):
+                    message = "This model does not fetch images by URL; send the image as base64."
+                    raise untaken_url(message, "image", "messages")
             case _:
                 raise unsupported("This model takes images only as base64 or by URL.")
         image: JSONObject = {"url": url}
@@ -119,12 +116,7 @@ class ContentWriter:
         return self._finish({"type": "image_url", "image_url": image}, part.cache, part.extras)
 
     def audio(self, part: AudioPart) -> JSONObject:
-        if "audio" not in self.capabilities:
-            raise unsupported("This model takes no audio. Choose one with the capability 'audio'.")
-        if not isinstance(part.source, Base64Source):
-            raise unsupported("This model takes audio only as base64.")
-        audio: JSONObject = {"data": part.source.data, "format": part.format}
-        return self._finish({"type": "input_audio", "input_audio": audio}, part.cache, part.extras)
+        return self._finish(write_audio(part, self.capabilities, "messages"), part.cache, part.extras)
 
     def document(self, part: DocumentPart) -> list[JSONObject]:
         if part.cite:
@@ -146,19 +138,19 @@ class ContentWriter:
                 return [self._text_document(part, text)]
             case PartsSource(parts=parts):
                 self.losses.approximated("documents", "written as plain content")
-                heading = _heading(part)
+                above = heading(part)
                 return (
-                    [{"type": "text", "text": heading}, *self.user_parts(parts)]
-                    if heading
+                    [{"type": "text", "text": above}, *self.user_parts(parts)]
+                    if above
                     else self.user_parts(parts)
                 )
             case UrlSource(url=url):
                 return [self._document_url(part, url)]
         if "documents" not in self.capabilities:
             raise unsupported("This model takes no documents. Choose one with the capability 'documents'.")
-        name = part.filename or _titled(part)
+        name = part.filename or titled(part)
         if name is not None or ("file_data" in file and NAME not in part.extras):
-            file["filename"] = name or _DEFAULT_FILENAME
+            file["filename"] = name or DEFAULT_FILENAME
         if part.context:
             self.losses.dropped("documents.context", "files have no such member")
         return [self._finish({"type": "file", "file": file}, part.cache, part.extras)]
@@ -178,22 +170,22 @@ class ContentWriter:
         if q.FILE_URLS in self.quirks:
             file: JSONObject = {
                 "file_data": url,
-                "filename": part.filename or _titled(part) or _DEFAULT_FILENAME,
+                "filename": part.filename or titled(part) or DEFAULT_FILENAME,
             }
             return self._finish({"type": "file", "file": file}, part.cache, part.extras)
-        raise unsupported("This model does not fetch documents by URL; send the document as base64.")
+        if "documents" in self.capabilities:
+            message = "This model does not fetch documents by URL; send the document as base64."
+            raise untaken_url(message, "document", "messages")
+        raise unsupported("This model takes no documents. Choose one with the capability 'documents'.")
 
     def _text_document(self, part: DocumentPart, text: str) -> JSONObject:
         self.losses.approximated("documents", "written as text")
-        heading = _heading(part)
-        entry: JSONObject = {"type": "text", "text": f"{heading}\n\n{text}" if heading else text}
+        entry: JSONObject = {"type": "text", "text": headed(heading(part), text)}
         return self._finish(entry, part.cache, part.extras)
 
     def search_result(self, part: SearchResultPart) -> JSONObject:
         self.losses.approximated("search_result", "written as text")
-        lines = [line for line in (part.title, part.source) if line]
-        body = "\n\n".join(text.text for text in part.content)
-        return self._finish({"type": "text", "text": "\n".join([*lines, "", body])}, part.cache, part.extras)
+        return self._finish({"type": "text", "text": search_result_text(part)}, part.cache, part.extras)
 
     def _finish(self, entry: JSONObject, cache: CacheMark | None, extras: Extras) -> JSONObject:
         """Add the cache mark and what the same dialect had put aside."""
@@ -210,12 +202,7 @@ class ContentWriter:
 
     def _mark(self, entry: JSONObject, cache: CacheMark) -> None:
         if q.CACHE_BREAKPOINTS in self.quirks or q.CACHE_BREAKPOINTS in self.capabilities:
-            point: JSONObject = {"mode": "explicit"}
-            if cache.ttl in _BREAKPOINT_TTLS:
-                point["ttl"] = cache.ttl
-            elif cache.ttl == "1h":
-                self.losses.approximated("cache_control.ttl", "30m")
-            entry["prompt_cache_breakpoint"] = point
+            entry["prompt_cache_breakpoint"] = cache_breakpoint(cache, self.losses)
         elif q.CACHE_CONTROL in self.quirks:
             entry["cache_control"] = cache_control(cache)
         else:
@@ -251,28 +238,6 @@ def is_text(part: DocumentPart) -> bool:
 
 def _plain(entry: JSONObject) -> bool:
     return len(entry) == 2 and entry.get("type") == "text"
-
-
-def _titled(part: DocumentPart) -> str | None:
-    """A file name of a document's title. The API tells a file's kind by the end of its name, which titles have not."""
-    title, source = part.title, part.source
-    if not title or title.lower().endswith(".pdf"):
-        return title or None
-    other = isinstance(source, Base64Source) and source.media_type not in ("", "application/pdf")
-    return title if other else f"{title}.pdf"
-
-
-def _heading(part: DocumentPart) -> str:
-    title = part.title or part.filename
-    lines = [f"[document: {title}]" if title else "", part.context or ""]
-    return "\n".join(line for line in lines if line)
-
-
-def _image_type(data: str) -> str:
-    for magic, media_type in _IMAGE_MAGIC:
-        if data.startswith(magic):
-            return media_type
-    return "image/png"
 
 
 def _decoded(data: str) -> str:

@@ -8,10 +8,10 @@ from msgspec import structs
 
 from bytespike.core.content import Part, ToolCallPart, ToolResultPart, Turn
 from bytespike.core.json_types import JSON, NO_EXTRAS, Extras, JSONObject
-from bytespike.protocols.openai_chat import fields as f
 from bytespike.protocols.openai_chat.content_in import read_content
 from bytespike.protocols.openai_chat.message_in import read_message
 from bytespike.protocols.openai_chat.names import aside, own
+from bytespike.wire import fields as f
 
 _MESSAGE: Final = frozenset({"role", "content", "name"})
 _TOOL_MESSAGE: Final = frozenset({"role", "content", "name", "tool_call_id"})

@@ -26,11 +26,11 @@ from bytespike.core.content import (
 )
 from bytespike.core.dialect import Target
 from bytespike.core.json_types import JSON, JSONObject
+from bytespike.core.losses import Losses
 from bytespike.core.request import ChatRequest
 from bytespike.protocols.openai_chat import quirks as q
 from bytespike.protocols.openai_chat.content_out import ContentWriter, foreign, is_text, unsupported
 from bytespike.protocols.openai_chat.history_out import write_assistant
-from bytespike.protocols.openai_chat.losses import Losses
 from bytespike.protocols.openai_chat.names import own, wire_members, wire_name
 from bytespike.protocols.openai_chat.tool_ids import fitting_id
 

@@ -23,10 +23,12 @@ from bytespike.core.usage import Usage
 from bytespike.errors import GatewayError
 from bytespike.protocols.openai_chat import errors, passthrough, request_in, request_out
 from bytespike.protocols.openai_chat import response as answers
+from bytespike.protocols.openai_chat.free_form_calls import echo_of
 from bytespike.protocols.openai_chat.names import NAME
 from bytespike.protocols.openai_chat.stream_in import ChatStreamReader
 from bytespike.protocols.openai_chat.stream_out import ChatStreamWriter
 from bytespike.protocols.openai_chat.tap import ChatTap
+from bytespike.protocols.openai_errors import write_error
 
 #: Beta switches are part of the request; everything else in a client's headers is about its connection to us.
 _REQUEST_HEADERS: Final = frozenset({"openai-beta"})
@@ -67,7 +69,7 @@ class OpenAIChat:
 
     def write_error(self, error: GatewayError, status: int, request_id: str) -> bytes:
         """The envelope says neither the status nor the request's id; both are in the headers."""
-        return errors.write_error(error)
+        return write_error(error)
 
     def write_request(self, request: ChatRequest, target: Target) -> Written:
         """Raises `UnsupportedFeature`."""
@@ -84,7 +86,7 @@ class OpenAIChat:
         return errors.read_error(status, headers, body)
 
     def echo(self, body: bytes) -> JSONObject | None:
-        return None
+        return echo_of(body)
 
     def peek(self, body: bytes) -> Peek:
         """Raises `InvalidRequest`."""

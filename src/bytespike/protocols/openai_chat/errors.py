@@ -1,84 +1,23 @@
-"""Errors: this dialect's envelope towards clients, and what upstreams' error answers mean.
-
-Towards clients: `{"error": {"type", "code", "message", "param"}}`.
+"""What upstreams' error answers say. The envelope towards clients is `protocols.openai_errors`.
 
 Upstreams that call themselves compatible agree on less: `{"error": {...}}`, `{"error": "text", "code"}` (xAI),
 `[{"error": {...}}]` (Gemini), `{"message", "code"}`, `{"detail"}` (vLLM), `{"base_resp": {...}}` (MiniMax), HTML of a
-proxy, plain text, nothing. `read_error` decides from the HTTP status, and from the words and numbers that vendors use for
-the few things that matter: is it the request, the channel's account, or the provider's own trouble?
+proxy, plain text, nothing. The words and numbers that vendors use for the few things that matter are told here, for
+`openai_errors.judge` to find whose trouble it is.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
-from email.utils import parsedate_to_datetime
-from math import ceil
-from typing import Final, NamedTuple
+from typing import Final
 
 from bytespike.core.dialect import UpstreamFailure, reported
 from bytespike.core.json_types import JSON, JSONObject
-from bytespike.errors import (
-    BodyTooLarge,
-    ContentPolicyViolation,
-    ContextTooLong,
-    GatewayError,
-    InvalidRequest,
-    NoAvailableChannel,
-    NotFound,
-    UpstreamError,
-    UpstreamTimeout,
-)
+from bytespike.errors import GatewayError
+from bytespike.protocols.openai_errors import Told, Vocabulary, judge, message_in, told_by, told_text
+from bytespike.protocols.upstream_errors import plain_text, retry_after
 from bytespike.wire import json
-
-# --- towards clients -------------------------------------------------------------------------------------------
-
-#: The envelope's `type` for each code (CONTRACT.md section 5).
-_TYPES: Final = {
-    "invalid_api_key": "authentication_error",
-    "insufficient_balance": "insufficient_balance",
-    "quota_exceeded": "insufficient_balance",
-    "permission_denied": "permission_error",
-    "model_not_in_group": "permission_error",
-    "rate_limit_exceeded": "rate_limit_error",
-    "concurrency_limit": "rate_limit_error",
-    "internal_error": "api_error",
-    "upstream_error": "api_error",
-    "no_available_channel": "api_error",
-    "timeout": "api_error",
-}
-
-
-def error_object(error: GatewayError) -> JSONObject:
-    """The `error` member: in the envelope, and in a stream's last frame."""
-    return {
-        "message": error.message,
-        "type": _TYPES.get(error.code, "invalid_request_error"),
-        "param": error.param,
-        "code": error.code,
-    }
-
-
-def write_error(error: GatewayError) -> bytes:
-    return json.encode({"error": error_object(error)})
-
-
-# --- from upstreams --------------------------------------------------------------------------------------------
-
-#: Of a provider's message so much is passed on.
-MESSAGE_CHARS_MAX: Final = 2000
-#: Nobody is told to wait longer.
-RETRY_AFTER_S_MAX: Final = 24 * 3600
-
-
-class Told(NamedTuple):
-    """What an error body says, whatever its shape. `words`: codes, types and reasons, lower case, for the tables below."""
-
-    message: str
-    words: tuple[str, ...]
-    param: str | None
-
 
 #: Prompt over the window. OpenAI; Volcengine; Zhipu 1261; MiniMax 1039.
 _CONTEXT: Final = frozenset({"context_length_exceeded", "string_above_max_length_context", "1261", "1039"})
@@ -183,88 +122,28 @@ _OVERLOADED: Final = frozenset(
 #: Statuses about the channel. A 404 that is not about the request names a wrong model or base URL; 434 is Zhipu's.
 _CHANNEL_STATUSES: Final = frozenset({401, 402, 403, 404, 407, 429, 434})
 
-_NO_CHANNEL: Final = "No upstream is available for this model at the moment. Try again later."
-_UPSTREAM: Final = "The upstream failed to answer. Try again."
-_TIMEOUT: Final = "The upstream did not answer in time. Try again."
+_VOCABULARY: Final = Vocabulary(
+    policy=_POLICY,
+    context=_CONTEXT,
+    context_phrases=_CONTEXT_PHRASES,
+    params={},
+    channel=_CHANNEL,
+    channel_statuses=_CHANNEL_STATUSES,
+    overloaded=_OVERLOADED,
+    credential_beginnings=_CREDENTIAL_BEGINNINGS,
+    no_such_model=_NO_SUCH_MODEL,
+    plain_statuses=frozenset({0, 400, 422}),
+)
 
 
 def read_error(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamFailure:
     """What an upstream's error answer means. Never raises."""
-    return judge(status, told(body), retry_after(headers))
+    return judge(_VOCABULARY, status, told(body), retry_after(headers))
 
 
 def told_error(said: Told) -> GatewayError:
     """An error inside of a 200 or of a stream, to be raised or kept: it carries whose fault it is."""
-    return reported(judge(0, said))
-
-
-def judge(status: int, said: Told, wait_s: int | None = None) -> UpstreamFailure:
-    """`status` 0: an error inside of a 200 answer. Such an error may say a status by itself."""
-    answered = status
-    if status == 0:
-        status = next((int(word) for word in said.words if word.isdecimal() and len(word) == 3), 0)
-    words = frozenset(said.words)
-    request_error = _about_request(status, said, words)
-    if request_error is not None:
-        return UpstreamFailure(request_error, "request", None)
-    if status in (408, 504, 524):
-        return UpstreamFailure(UpstreamTimeout(_TIMEOUT), "upstream", wait_s)
-    if status not in (401, 402, 403) and (status >= 500 or words & _OVERLOADED):
-        failure: GatewayError = (
-            NoAvailableChannel(_NO_CHANNEL, retry_after=wait_s) if wait_s else UpstreamError(_UPSTREAM)
-        )
-        return UpstreamFailure(failure, "upstream", wait_s)
-    amounts_to = _channel_status(status, said)
-    if amounts_to:
-        told_as = 0 if amounts_to == answered else amounts_to
-        return UpstreamFailure(
-            NoAvailableChannel(_NO_CHANNEL, retry_after=wait_s), "channel", wait_s, told_as
-        )
-    return UpstreamFailure(UpstreamError(_UPSTREAM), "upstream", wait_s)
-
-
-def _channel_status(status: int, said: Told) -> int:
-    """The status that an error about the channel amounts to; 0 for an error about something else."""
-    if status in _CHANNEL_STATUSES:
-        return status
-    by_word = next((_CHANNEL[word] for word in said.words if word in _CHANNEL), 0)
-    if by_word or status not in (0, 400, 422):
-        return by_word
-    beginning = said.message[:_BEGINNING_CHARS].lower()
-    if beginning.startswith(_CREDENTIAL_BEGINNINGS):
-        return 401
-    return 404 if said.param in (None, "model") and _NO_SUCH_MODEL.search(beginning) else 0
-
-
-def _about_request(status: int, said: Told, words: frozenset[str]) -> GatewayError | None:
-    """The error for the client, where the request itself is at fault."""
-    if status >= 500 or words & _OVERLOADED:
-        return None
-    message = said.message or "The upstream refused the request."
-    if words & _POLICY:
-        return ContentPolicyViolation(message, param=said.param)
-    if words & _CONTEXT:
-        return ContextTooLong(message, param=said.param)
-    if status != 404 and _channel_status(status, said):
-        return None
-    lowered = message.lower()
-    if status in (0, 400, 413, 422) and any(phrase in lowered for phrase in _CONTEXT_PHRASES):
-        return ContextTooLong(message, param=said.param)
-    if status in (400, 405, 409, 415, 422) or (status == 0 and "invalid_request_error" in words):
-        return InvalidRequest(message, param=said.param)
-    if status == 413:
-        return BodyTooLarge(message, param=said.param)
-    if status == 404 and _is_of_the_request(said):
-        return NotFound(message, param=said.param)
-    return None
-
-
-def _is_of_the_request(said: Told) -> bool:
-    """Whether what was not found is something that the caller named. Without an error code it is the path: the channel's
-    base URL is wrong."""
-    if not said.words or said.param == "model" or any(word in _CHANNEL for word in said.words):
-        return False
-    return _NO_SUCH_MODEL.search(said.message[:_BEGINNING_CHARS].lower()) is None
+    return reported(judge(_VOCABULARY, 0, said))
 
 
 def told(body: bytes) -> Told:
@@ -272,7 +151,7 @@ def told(body: bytes) -> Told:
     try:
         value = json.decode(body)
     except json.NotJSON:
-        return Told(_plain(body), (), None)
+        return Told(plain_text(body), (), None)
     return told_in(value)
 
 
@@ -281,7 +160,7 @@ def told_in(value: JSON) -> Told:
     if isinstance(value, list):
         value = value[0] if value else None
     if not isinstance(value, dict):
-        return Told(value[:MESSAGE_CHARS_MAX] if isinstance(value, str) else "", (), None)
+        return told_text(value)
     inner = value.get("error")
     if inner is None and isinstance(value.get("errors"), list):
         return told_in(value["errors"])
@@ -312,58 +191,7 @@ def _told_by(error: JSONObject, beside: JSONObject) -> Told:
     if isinstance(details, list):
         # Google's ErrorInfo tells a bad key apart from a bad request.
         found.extend([detail.get("reason") for detail in details if isinstance(detail, dict)])
-    words = tuple(
-        str(word).lower() for word in found if isinstance(word, (str, int)) and not isinstance(word, bool)
-    )
-    message = next(
-        (text for key in ("message", "msg", "detail") if isinstance(text := error.get(key), str) and text), ""
-    )
+    message = message_in(error, ("message", "msg", "detail"))
     if not message and error.get("detail") is not None:
         message = json.encode(error["detail"]).decode()
-    param = error.get("param")
-    return Told(message[:MESSAGE_CHARS_MAX], words, param if isinstance(param, str) and param else None)
-
-
-def _plain(body: bytes) -> str:
-    """Plain text as it is; a proxy's HTML page says nothing to a client."""
-    text = body[: MESSAGE_CHARS_MAX * 4].decode("utf-8", "replace").strip()
-    return "" if text[:1] == "<" else text[:MESSAGE_CHARS_MAX]
-
-
-def retry_after(headers: Mapping[str, str]) -> int | None:
-    """Seconds to wait, from `retry-after-ms` or `retry-after` (seconds, or a date relative to the answer's own `date`).
-
-    No clock is read: a date without the answer's date says nothing.
-    """
-    lowered = {name.lower(): value.strip() for name, value in headers.items()}
-    seconds = _number(lowered.get("retry-after-ms"))
-    if seconds is not None:
-        return _bounded(seconds / 1000)
-    value = lowered.get("retry-after")
-    seconds = _number(value)
-    if seconds is not None:
-        return _bounded(seconds)
-    until, now = _date(value), _date(lowered.get("date"))
-    if until is None or now is None:
-        return None
-    return _bounded((until - now).total_seconds())
-
-
-def _bounded(seconds: float) -> int:
-    return min(max(0, ceil(seconds)), RETRY_AFTER_S_MAX)
-
-
-def _number(value: str | None) -> float | None:
-    if not value or not value.replace(".", "", 1).isdigit() or not value.isascii():
-        return None
-    return min(float(value), RETRY_AFTER_S_MAX * 1000)
-
-
-def _date(value: str | None) -> datetime | None:
-    if not value:
-        return None
-    try:
-        parsed = parsedate_to_datetime(value)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return parsed if parsed.tzinfo is not None else None
+    return told_by(message, found, error.get("param"))

@@ -20,6 +20,7 @@ from bytespike.core.content import (
     Turn,
 )
 from bytespike.core.json_types import JSON, JSONObject
+from bytespike.protocols.free_form import CUSTOM_INPUT
 from bytespike.protocols.openai_chat import quirks as q
 from bytespike.protocols.openai_chat.citations import citation_lists, is_annotation
 from bytespike.protocols.openai_chat.content_out import ContentWriter, foreign, unsupported
@@ -28,7 +29,6 @@ from bytespike.protocols.openai_chat.names import NAME, own, wire_members, wire_
 from bytespike.protocols.openai_chat.reasoning import GEMINI, is_foreign_detail, join_text, write_details
 from bytespike.protocols.openai_chat.server_tools import write_server_tools
 from bytespike.protocols.openai_chat.tool_ids import fitting_id
-from bytespike.protocols.openai_chat.tools import CUSTOM_INPUT
 from bytespike.wire import json
 
 #: A provider-side tool's result may be a whole web page; as text for another model this much of it must do.

@@ -27,12 +27,13 @@ from bytespike.core.content import (
     ToolCallPart,
 )
 from bytespike.core.json_types import JSON, JSONObject
-from bytespike.protocols.openai_chat import fields as f
+from bytespike.protocols.inline_media import located
 from bytespike.protocols.openai_chat.citations import attach, read_citations
-from bytespike.protocols.openai_chat.content_in import image_source, read_content
+from bytespike.protocols.openai_chat.content_in import read_content
 from bytespike.protocols.openai_chat.names import NAME, aside
 from bytespike.protocols.openai_chat.reasoning import GEMINI, read_reasoning
 from bytespike.protocols.openai_chat.server_tools import read_server_tools
+from bytespike.wire import fields as f
 from bytespike.wire import json
 
 _KNOWN: Final = frozenset(
@@ -143,7 +144,7 @@ def read_images(message: JSONObject) -> list[ImagePart]:
     for index, image in enumerate(f.objects(values, "images") if values else []):
         try:
             url = f.text(f.object_at(image, "image_url"), "url")
-            images.append(ImagePart(image_source(url, "url")))
+            images.append(ImagePart(located(url, "url")))
         except f.Wrong as wrong:
             raise wrong.under("images", index, "image_url") from None
     return images

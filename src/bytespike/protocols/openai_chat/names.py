@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bytespike.core.json_types import NO_EXTRAS, Extras, JSONObject
+from bytespike.core.extras import OwnExtras
 from bytespike.core.renaming import fitting_name
 
 #: The dialect's name: the package's, the key of its extras, and the origin of its own opaque data.
@@ -20,29 +20,14 @@ STOP_SEQUENCES_MAX: Final = 4
 END_USER_CHARS_MAX: Final = 128
 #: OpenAI's API reference: n is at most 128.
 CHOICES_MAX: Final = 128
-#: No answer consumes more: a larger figure is a broken or hostile upstream.
-TOKENS_MAX: Final = 1_000_000_000
 #: OpenAI's SDK, top_logprobs: "between 0 and 20".
 TOP_LOGPROBS_MAX: Final = 20
 
 
-def own(extras: Extras) -> JSONObject:
-    """What this dialect's reader had put aside. Never change it."""
-    return extras.get(NAME) or {}
-
-
-def aside(members: JSONObject) -> Extras:
-    """Extras that hold `members` for this dialect's writer."""
-    return {NAME: members} if members else NO_EXTRAS
-
-
-def wire_members(extras: Extras) -> JSONObject:
-    """Of what was put aside, the members of the wire. Names with an underscore in front are the reader's own
-    bookkeeping: which spelling the client had used."""
-    members = extras.get(NAME)
-    if not members:
-        return {}
-    return {key: value for key, value in members.items() if not key.startswith("_")}
+_extras: Final = OwnExtras(NAME)
+own: Final = _extras.own
+aside: Final = _extras.aside
+wire_members: Final = _extras.wire_members
 
 
 def wire_name(tool: str) -> str:

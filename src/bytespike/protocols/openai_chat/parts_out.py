@@ -19,6 +19,8 @@ from bytespike.core.content import (
     ToolCallPart,
 )
 from bytespike.core.json_types import JSON, JSONObject
+from bytespike.core.losses import Losses
+from bytespike.protocols.free_form import unwrapped
 from bytespike.protocols.openai_chat.answer_out import (
     NO_ARGUMENTS,
     audio_entry,
@@ -29,7 +31,7 @@ from bytespike.protocols.openai_chat.answer_out import (
 )
 from bytespike.protocols.openai_chat.citations import is_annotation, write_citation
 from bytespike.protocols.openai_chat.frames_out import Frames
-from bytespike.protocols.openai_chat.losses import Losses
+from bytespike.protocols.openai_chat.free_form_calls import stood_in
 from bytespike.protocols.openai_chat.names import own
 from bytespike.protocols.openai_chat.reasoning import (
     ENCRYPTED,
@@ -46,7 +48,8 @@ from bytespike.wire.json import encode
 
 
 class ChoiceState:
-    """What the parts of one choice share: the next index of each list, and how much text there was."""
+    """What the parts of one choice share: the next index of each list, and how much text there was. `free_form`: the
+    names of the client's free-form tools."""
 
     __slots__ = (
         "_next",
@@ -54,15 +57,17 @@ class ChoiceState:
         "choice",
         "finished",
         "frames",
+        "free_form",
         "last_tool",
         "losses",
         "reasoned",
         "refused",
     )
 
-    def __init__(self, choice: int, frames: Frames, losses: Losses) -> None:
+    def __init__(self, choice: int, frames: Frames, losses: Losses, free_form: frozenset[str]) -> None:
         self.choice = choice
         self.frames = frames
+        self.free_form = free_form
         self.losses = losses
         self.finished = False
         self.reasoned = False
@@ -293,6 +298,30 @@ class _Call(PartWriter):
             self.text(NO_ARGUMENTS, out)
 
 
+class _StoodIn(_Call):
+    """A call of a function that stood in for a free-form tool: turned back, and so it must wait for its end."""
+
+    __slots__ = ("pieces",)
+
+    def __init__(self, part: ToolCallPart, state: ChoiceState, out: list[bytes]) -> None:
+        super().__init__(structs.replace(part, kind="custom", arguments=""), state, out)
+        self.simple = False
+        self.pieces = [part.arguments]
+
+    def text(self, text: str, out: list[bytes]) -> None:
+        self.pieces.append(text)
+
+    def end(self, final: Part | None, out: list[bytes]) -> None:
+        arguments = "".join(self.pieces)
+        if isinstance(final, ToolCallPart):
+            arguments = arguments or final.arguments
+            if final.proof is not None:
+                self.prove(final.proof, out)
+        text = unwrapped(arguments)
+        if text:
+            super().text(text, out)
+
+
 class _ServerCall(PartWriter):
     __slots__ = ("part", "pieces")
 
@@ -367,6 +396,8 @@ def open_part(part: Part, state: ChoiceState, out: list[bytes]) -> PartWriter:
         case TextPart():
             return _Text(part, state, out)
         case ToolCallPart():
+            if state.free_form and stood_in(part, state.free_form):
+                return _StoodIn(part, state, out)
             return _Call(part, state, out)
         case ReasoningPart():
             return _Reasoning(part, state, out)

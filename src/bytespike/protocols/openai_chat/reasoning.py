@@ -22,8 +22,8 @@ from msgspec import structs
 
 from bytespike.core.content import ForeignPart, Part, Proof, ReasoningPart
 from bytespike.core.json_types import JSON, JSONObject
-from bytespike.protocols.openai_chat import fields as f
 from bytespike.protocols.openai_chat.names import NAME, aside, own, wire_members
+from bytespike.wire import fields as f
 
 TEXT: Final = "reasoning.text"
 SUMMARY: Final = "reasoning.summary"

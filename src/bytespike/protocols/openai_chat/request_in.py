@@ -7,13 +7,12 @@ from typing import Final, Literal, TypeAlias
 from bytespike.core.content import CacheMark
 from bytespike.core.json_types import JSONObject
 from bytespike.core.request import NO_SAMPLING, ChatRequest, OutputFormat, ReasoningConfig, Sampling
-from bytespike.errors import InvalidRequest
-from bytespike.protocols.openai_chat import fields as f
 from bytespike.protocols.openai_chat.conversation_in import read_conversation
 from bytespike.protocols.openai_chat.names import CHOICES_MAX, TOP_LOGPROBS_MAX, aside
 from bytespike.protocols.openai_chat.tool_choice import read_tool_choice
 from bytespike.protocols.openai_chat.tools import read_tools
-from bytespike.wire import json
+from bytespike.protocols.whole_bodies import read_request_object, request_object
+from bytespike.wire import fields as f
 
 _KNOWN: Final = frozenset(
     {
@@ -39,16 +38,7 @@ _Mode: TypeAlias = Literal["on", "adaptive", "off"]
 
 def read_request(body: bytes) -> ChatRequest:
     """Raises `InvalidRequest`, with the path of the member at fault ("messages[0].content")."""
-    try:
-        obj = json.decode_object(body)
-    except json.NotJSON as error:
-        raise InvalidRequest(f"The request body is not valid: {error}.") from None
-    if json.nests_deeper(obj, text=body):
-        raise InvalidRequest("The request body nests too deeply.")
-    try:
-        return _read(obj)
-    except f.Wrong as wrong:
-        raise InvalidRequest(wrong.sentence, param=wrong.param) from None
+    return read_request_object(request_object(body), _read)
 
 
 def _read(obj: JSONObject) -> ChatRequest:

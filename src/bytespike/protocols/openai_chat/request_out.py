@@ -2,41 +2,45 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Final
 
 from bytespike.core.dialect import Target, Written
 from bytespike.core.json_types import JSON, JSONObject
+from bytespike.core.losses import Losses
 from bytespike.core.mentions import mentioned, mentioned_in_turns
 from bytespike.core.renaming import renamed_tools
 from bytespike.core.request import NO_SAMPLING, ChatRequest, OutputFormat
 from bytespike.errors import InvalidRequest, UnsupportedFeature
 from bytespike.protocols.openai_chat import quirks as q
 from bytespike.protocols.openai_chat.conversation_out import write_messages
-from bytespike.protocols.openai_chat.losses import Losses
 from bytespike.protocols.openai_chat.names import (
     END_USER_CHARS_MAX,
     FUNCTION_NAME_CHARS_MAX,
+    NAME,
     STOP_SEQUENCES_MAX,
     own,
     wire_members,
 )
-from bytespike.protocols.openai_chat.schema_rules import fits_strict
 from bytespike.protocols.openai_chat.thinking_out import write_reasoning
 from bytespike.protocols.openai_chat.tool_choice import write_tool_choice
 from bytespike.protocols.openai_chat.tools import cache_control, write_tools
+from bytespike.protocols.request_knobs import (
+    SCHEMA_NAME,
+    SPEAK_OF_JSON,
+    TIERS_OF_OTHERS,
+    fitting_user,
+    output_tokens,
+    put_taken,
+    strictness,
+)
 from bytespike.wire import json
 
-#: OpenAI and DeepSeek refuse `json_object` where no message speaks of JSON.
-_SPEAK_OF_JSON: Final = "Answer with one JSON object."
-#: A schema's name is required by this wire, and other dialects have none.
-_SCHEMA_NAME: Final = "response"
 _SAMPLING: Final = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "seed", "logit_bias")
 
 
 def write_request(request: ChatRequest, target: Target) -> Written:
     """Raises `UnsupportedFeature` for content or a constraint that this target cannot carry."""
-    losses = Losses()
+    losses = Losses(NAME)
     body: JSONObject = {"model": target.model, "messages": write_messages(request, target, losses)}
     if request.tools:
         write_tools(body, request.tools, target.quirks, target.capabilities, losses)
@@ -75,16 +79,9 @@ def write_request(request: ChatRequest, target: Target) -> Written:
 
 
 def _max_tokens(body: JSONObject, request: ChatRequest, target: Target, losses: Losses) -> None:
-    wanted = request.max_output_tokens
+    wanted = output_tokens(request.max_output_tokens, target, losses, least=1)
     if wanted is None:
         return
-    if wanted > target.max_output_tokens:
-        wanted = target.max_output_tokens
-        losses.approximated("max_tokens", f"lowered to the model's limit of {wanted}")
-    elif wanted < 1:
-        # Anthropic takes 0, to fill its cache.
-        wanted = 1
-        losses.approximated("max_tokens", "raised to the least that the API takes: 1")
     old = q.MAX_TOKENS_FIELD in target.quirks or own(request.extras).get("_max_tokens")
     body["max_tokens" if old else "max_completion_tokens"] = wanted
 
@@ -150,26 +147,23 @@ def _join_system(messages: list[JSON]) -> None:
     if isinstance(first, dict) and first.get("role") in ("system", "developer"):
         content = first.get("content")
         if isinstance(content, str):
-            first["content"] = f"{content}\n\n{_SPEAK_OF_JSON}"
+            first["content"] = f"{content}\n\n{SPEAK_OF_JSON}"
             return
         if isinstance(content, list):
-            content.append({"type": "text", "text": _SPEAK_OF_JSON})
+            content.append({"type": "text", "text": SPEAK_OF_JSON})
             return
-    messages.insert(0, {"role": "system", "content": _SPEAK_OF_JSON})
+    messages.insert(0, {"role": "system", "content": SPEAK_OF_JSON})
 
 
 def _json_schema(wanted: OutputFormat) -> JSONObject:
-    inner: JSONObject = {"name": wanted.name or _SCHEMA_NAME}
+    inner: JSONObject = {"name": wanted.name or SCHEMA_NAME}
     if wanted.description is not None:
         inner["description"] = wanted.description
     if wanted.schema is not None:
         inner["schema"] = wanted.schema
-    if wanted.strict is not None:
-        inner["strict"] = wanted.strict
-    elif wanted.name is None and fits_strict(wanted.schema):
-        # A dialect without the flag always enforces its schema. Here enforcement has to be asked for, and is refused
-        # for schemas outside of OpenAI's subset; those stay a best effort.
-        inner["strict"] = True
+    strict = strictness(wanted)
+    if strict is not None:
+        inner["strict"] = strict
     return inner
 
 
@@ -195,19 +189,13 @@ def _end_user(body: JSONObject, request: ChatRequest, quirks: frozenset[str], lo
     user_id = request.user_id
     if user_id is None or (user_id == user and "user" in body):
         return
-    if len(user_id) > END_USER_CHARS_MAX:
-        user_id = hashlib.sha256(user_id.encode("utf-8", "surrogatepass")).hexdigest()
-        losses.approximated("user_id", "hashed because of its length")
+    user_id = fitting_user(user_id, END_USER_CHARS_MAX, losses)
     if q.USER_ID_FIELD in quirks:
         body["user_id"] = user_id
     elif q.USER_FIELD in quirks:
         body["user"] = user_id
     else:
         body["safety_identifier"] = user_id
-
-
-#: Anthropic's words for OpenAI's tiers.
-_TIERS: Final = {"standard_only": "default"}
 
 
 def _further(body: JSONObject, request: ChatRequest, quirks: frozenset[str], losses: Losses) -> None:
@@ -223,17 +211,16 @@ def _further(body: JSONObject, request: ChatRequest, quirks: frozenset[str], los
             losses.dropped("store")
     if request.service_tier is None and request.verbosity is None and request.prompt_cache_key is None:
         return
-    for name, value, without in (
-        ("service_tier", _TIERS.get(request.service_tier or "", request.service_tier), q.NO_SERVICE_TIER),
+    rows = (
+        (
+            "service_tier",
+            TIERS_OF_OTHERS.get(request.service_tier or "", request.service_tier),
+            q.NO_SERVICE_TIER,
+        ),
         ("verbosity", request.verbosity, q.NO_VERBOSITY),
         ("prompt_cache_key", request.prompt_cache_key, q.NO_PROMPT_CACHE_KEY),
-    ):
-        if value is None:
-            continue
-        if without in quirks:
-            losses.dropped(name)
-        else:
-            body[name] = value
+    )
+    put_taken(body, rows, quirks, losses)
 
 
 def _stream(body: JSONObject, request: ChatRequest, quirks: frozenset[str]) -> None:

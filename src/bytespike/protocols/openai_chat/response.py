@@ -9,17 +9,19 @@ from bytespike.core.content import RefusalPart
 from bytespike.core.dialect import Reply, WrittenResponse
 from bytespike.core.finish import Finish
 from bytespike.core.json_types import JSON, JSONObject
+from bytespike.core.losses import Losses
 from bytespike.core.response import Candidate, ChatResponse, Logprobs
 from bytespike.errors import UpstreamError
-from bytespike.protocols.openai_chat import fields as f
 from bytespike.protocols.openai_chat.answer_out import write_answer
 from bytespike.protocols.openai_chat.errors import told_error, told_in
 from bytespike.protocols.openai_chat.finish import read_finish, write_finish
+from bytespike.protocols.openai_chat.free_form_calls import come_home, free_form_names
 from bytespike.protocols.openai_chat.inline_think import split_think
-from bytespike.protocols.openai_chat.losses import Losses
 from bytespike.protocols.openai_chat.message_in import read_message
 from bytespike.protocols.openai_chat.names import CHOICES_MAX, NAME, aside, wire_members
 from bytespike.protocols.openai_chat.usage import UNKNOWN, read_usage, write_usage
+from bytespike.protocols.whole_bodies import read_answer
+from bytespike.wire import fields as f
 from bytespike.wire import json
 
 ID_PREFIX: Final = "chatcmpl-"
@@ -47,15 +49,7 @@ _TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast
 
 def read_response(body: bytes, *, inline_think: bool = False) -> ChatResponse:
     """An upstream's answer. `inline_think`: its reasoning may stand in its content. Raises `UpstreamError`, and for an error inside of a success what it tells."""
-    try:
-        obj = json.decode_object(body)
-        if json.nests_deeper(obj, text=body):
-            raise UpstreamError("The upstream's answer nests too deeply.")
-        return _read(obj, inline_think)
-    except json.NotJSON as error:
-        raise UpstreamError(f"The upstream's answer is malformed: {error}.") from None
-    except f.Wrong as wrong:
-        raise UpstreamError(f"The upstream's answer is malformed: {wrong.sentence}") from None
+    return read_answer(body, lambda obj: _read(obj, inline_think))
 
 
 def _read(obj: JSONObject, inline_think: bool) -> ChatResponse:
@@ -148,15 +142,19 @@ def answer_id(upstream_id: str, reply: Reply) -> str:
 
 def write_response(response: ChatResponse, reply: Reply) -> WrittenResponse:
     """A client's answer."""
-    losses = Losses()
+    losses = Losses(NAME)
     choices: list[JSON] = []
+    free_form = free_form_names(reply)
     for index, candidate in enumerate(response.candidates):
+        parts = candidate.parts
+        if free_form:
+            parts = tuple(come_home(part, free_form) for part in parts)
         refused = any(isinstance(part, RefusalPart) for part in candidate.parts)
         reason, members = write_finish(candidate.finish, refused=refused)
         choices.append(
             {
                 "index": index,
-                "message": write_answer(candidate.parts, losses),
+                "message": write_answer(parts, losses),
                 "logprobs": write_logprobs(candidate.logprobs),
                 "finish_reason": reason,
                 **members,

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from bytespike.protocols.openai_chat.names import TOKENS_MAX
+from bytespike.protocols.token_figures import TOKENS_MAX
 
 
 class FunctionDelta(Struct, gc=False):

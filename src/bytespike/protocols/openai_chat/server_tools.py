@@ -14,7 +14,7 @@ from typing import Final
 
 from bytespike.core.content import Part, ServerToolCallPart, ServerToolResultPart
 from bytespike.core.json_types import NO_EXTRAS, Extras, JSONObject
-from bytespike.protocols.openai_chat import fields as f
+from bytespike.wire import fields as f
 
 #: Groq's "agentic tooling" (compound models) names its own tools so.
 _GROQ_NAMES: Final = {"search": "web_search", "visit": "web_fetch", "python": "code_execution"}
@@ -71,6 +71,42 @@ def read_server_tools(message: JSONObject, id_prefix: str) -> list[Part]:
             except f.Wrong as wrong:
                 raise wrong.under(key, index) from None
     return parts
+
+
+class StreamedTools:
+    """The provider-side calls of one choice of a stream: a result in a later chunk belongs to the call with its index."""
+
+    __slots__ = ("_calls", "_prefix")
+
+    def __init__(self, id_prefix: str) -> None:
+        self._prefix = id_prefix
+        #: Ids and origins of calls, by the index of their entry.
+        self._calls: dict[int, tuple[str, str]] = {}
+
+    def entry(self, entry: JSONObject) -> list[Part]:
+        """What an entry of `server_tool_calls` adds. Raises `Wrong`."""
+        index = entry.get("index")
+        place = index if isinstance(index, int) else len(self._calls)
+        known = self._calls.get(place)
+        if known is not None and "id" not in entry:
+            entry = {**entry, "id": known[0], "origin": entry.get("origin") or known[1]}
+        return self._added(entry, place)
+
+    def executed(self, tool: JSONObject, number: int) -> list[Part]:
+        """What an entry of Groq's `executed_tools` adds, the one of that number in its chunk. Raises `Wrong`."""
+        index = tool.get("index")
+        place = index if isinstance(index, int) else number
+        return self._added(from_groq(tool, f"{self._prefix}tool_{place}"), place)
+
+    def _added(self, entry: JSONObject, place: int) -> list[Part]:
+        call, result = read_entry(entry)
+        parts: list[Part] = []
+        if call is not None and place not in self._calls:
+            self._calls[place] = (call.id, call.origin)
+            parts.append(call)
+        if result is not None:
+            parts.append(result)
+        return parts
 
 
 def _extras(member: JSONObject) -> Extras:

@@ -26,13 +26,14 @@ from bytespike.core.fold import PARTS_MAX
 from bytespike.core.json_types import JSON, JSONObject
 from bytespike.core.usage import Usage
 from bytespike.errors import GatewayError, UpstreamError
-from bytespike.protocols.openai_chat.choice_in import ChoiceReader, Numbering, TooMuch
+from bytespike.protocols.openai_chat.choice_in import ChoiceReader
 from bytespike.protocols.openai_chat.errors import told_error, told_in
-from bytespike.protocols.openai_chat.fields import Wrong
 from bytespike.protocols.openai_chat.names import CHOICES_MAX, aside
 from bytespike.protocols.openai_chat.response import unix_seconds
 from bytespike.protocols.openai_chat.schema import UNREADABLE, Chunk, decode_chunk
 from bytespike.protocols.openai_chat.usage import UNKNOWN, read_usage
+from bytespike.protocols.part_numbers import Numbering, TooMuch
+from bytespike.wire.fields import Wrong
 from bytespike.wire.sse import EventTooLarge, SSEParser
 
 DONE: Final = b"[DONE]"

@@ -14,17 +14,18 @@ from bytespike.core import events as e
 from bytespike.core.content import RefusalPart
 from bytespike.core.dialect import Reply
 from bytespike.core.finish import Finish
+from bytespike.core.losses import Losses
 from bytespike.core.notices import Notice
 from bytespike.core.response import Logprobs
 from bytespike.errors import GatewayError, error_for
-from bytespike.protocols.openai_chat.errors import write_error
 from bytespike.protocols.openai_chat.finish import write_finish
 from bytespike.protocols.openai_chat.frames_out import DONE_FRAME, Frames
-from bytespike.protocols.openai_chat.losses import Losses
+from bytespike.protocols.openai_chat.free_form_calls import free_form_names
 from bytespike.protocols.openai_chat.names import NAME
 from bytespike.protocols.openai_chat.parts_out import ChoiceState, PartWriter, open_part
 from bytespike.protocols.openai_chat.response import answer_id, write_logprobs
 from bytespike.protocols.openai_chat.usage import UNKNOWN, write_usage
+from bytespike.protocols.openai_errors import write_error
 from bytespike.wire.json import encode
 from bytespike.wire.sse import comment, frame
 
@@ -35,11 +36,12 @@ _STOPPED = Finish("stop")
 class ChatStreamWriter:
     """Events in, bytes for the client out: `core.dialect.StreamWriter`."""
 
-    __slots__ = ("_choices", "_frames", "_losses", "_over", "_parts", "_reply")
+    __slots__ = ("_choices", "_frames", "_free_form", "_losses", "_over", "_parts", "_reply")
 
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
-        self._losses = Losses()
+        self._free_form = free_form_names(reply)
+        self._losses = Losses(NAME)
         self._frames: Frames | None = None
         self._choices: dict[int, ChoiceState] = {}
         self._parts: dict[int, PartWriter] = {}
@@ -148,7 +150,7 @@ class ChatStreamWriter:
         state = self._choices.get(choice)
         if state is None:
             frames = self._started()
-            state = self._choices[choice] = ChoiceState(choice, frames, self._losses)
+            state = self._choices[choice] = ChoiceState(choice, frames, self._losses, self._free_form)
             out.append(frames.delta(choice, {"role": "assistant", "content": "", "refusal": None}))
         return state
 

@@ -20,6 +20,7 @@ from bytespike.core.dialect import Peek
 from bytespike.core.json_types import JSONObject
 from bytespike.core.usage import Usage, estimated_chars
 from bytespike.errors import GatewayError, UpstreamError
+from bytespike.protocols.openai_chat.cut import cut_stream
 from bytespike.protocols.openai_chat.errors import told_error, told_in
 from bytespike.protocols.openai_chat.schema import UNREADABLE, TapChoice, TapChunk, decode_tap
 from bytespike.protocols.openai_chat.usage import read_usage
@@ -39,7 +40,7 @@ class ChatTap:
     """See `core.dialect.Tap`. `model`: the name that the client asked for."""
 
     __slots__ = (
-        "_buffer", "_done", "_failure", "_figures", "_finished", "_hide_usage", "_model", "_new", "_old", "_produced",
+        "_buffer", "_done", "_failure", "_figures", "_finished", "_hide_usage", "_last", "_model", "_new", "_old", "_produced",
         "_seen",
     )  # fmt: skip
 
@@ -56,6 +57,8 @@ class ChatTap:
         #: The member with the upstream's name, as it is spelt in this stream, and with the client's.
         self._old = b""
         self._new = b""
+        #: The latest chunk.
+        self._last = b""
 
     @property
     def complete(self) -> bool:
@@ -116,6 +119,10 @@ class ChatTap:
             self._failure = UpstreamError(_TRUNCATED)
         return out
 
+    def cut(self, usage: Usage) -> bytes:
+        waiting = sorted((self._seen or {0}) - self._finished)
+        return cut_stream(self._last, self._model, waiting, None if self._hide_usage else usage)
+
     def _pass(self, data: bytes) -> bytes:
         """Whole events in, the same out: edited, or only those before one that must not go on."""
         pieces: list[bytes] = []
@@ -162,6 +169,7 @@ class ChatTap:
         self._note(chunk)
         if self._failure is not None:
             return None
+        self._last = payload
         model = chunk.model
         if model is None or model == self._model:
             return self._without_usage(chunk, payload) if self._hide_usage else None

@@ -17,13 +17,11 @@ from typing import Final
 
 from bytespike.core.dialect import Target
 from bytespike.core.json_types import JSONObject
+from bytespike.core.losses import Losses
 from bytespike.core.request import ReasoningConfig
 from bytespike.protocols.openai_chat import quirks as q
-from bytespike.protocols.openai_chat.losses import Losses
 from bytespike.protocols.openai_chat.names import own
-
-LOW_BUDGET_MAX: Final = 4_096
-MEDIUM_BUDGET_MAX: Final = 16_384
+from bytespike.protocols.request_knobs import effort_of_budget, thinking_off
 
 #: For models that know only low, medium and high.
 _BASIC: Final = {"minimal": "low", "xhigh": "high", "max": "high"}
@@ -36,13 +34,14 @@ _SPELLINGS: Final = (
     q.ENABLE_THINKING,
     q.REASONING_OBJECT,
 )
+#: Platforms with these give thoughts as text.
+_SHOWN: Final = (q.REASONING_CONTENT, q.REASONING_DETAILS, q.INLINE_THINK)
 
 
 def write_reasoning(body: JSONObject, wanted: ReasoningConfig, target: Target, losses: Losses) -> None:
     """Set the members that say how much to think."""
     losses.foreign_extras(wanted.extras, "reasoning.")
-    budget = wanted.budget_tokens
-    off = wanted.mode == "off" or wanted.effort == "none" or (budget is not None and budget <= 0)
+    off = thinking_off(wanted)
     if "thinking" not in target.capabilities:
         if not off:
             losses.dropped("reasoning", "the model does not think")
@@ -63,12 +62,14 @@ def write_reasoning(body: JSONObject, wanted: ReasoningConfig, target: Target, l
             losses.dropped("reasoning_effort", "the model decides")
         else:
             body["reasoning_effort"] = effort
-    if wanted.display is not None and q.REASONING_OBJECT not in quirks and wanted.display != "summarized":
-        _display(wanted, losses)
+    if wanted.display is not None and q.REASONING_OBJECT not in quirks:
+        _display(wanted, off, quirks, losses)
 
 
-def _display(wanted: ReasoningConfig, losses: Losses) -> None:
-    if not own(wanted.extras):
+def _display(wanted: ReasoningConfig, off: bool, quirks: frozenset[str], losses: Losses) -> None:
+    """Who shows thoughts at all, shows them unasked; nobody else can be asked."""
+    granted = wanted.display == "summarized" and (off or not quirks.isdisjoint(_SHOWN))
+    if not granted and not own(wanted.extras):
         losses.dropped("reasoning.display", "the provider decides what it shows")
 
 
@@ -78,7 +79,7 @@ def _effort(wanted: ReasoningConfig, off: bool, quirks: frozenset[str], losses: 
         return _least(quirks, losses)
     effort = wanted.effort
     if effort is None and wanted.budget_tokens is not None:
-        effort = _effort_of_budget(wanted.budget_tokens)
+        effort = effort_of_budget(wanted.budget_tokens)
         if quirks.isdisjoint((q.REASONING_OBJECT, q.ENABLE_THINKING)):
             losses.approximated("thinking.budget_tokens", f"effort {effort}")
     if effort is None:
@@ -96,12 +97,6 @@ def _least(quirks: frozenset[str], losses: Losses) -> str:
     if least != "none":
         losses.approximated("reasoning_effort", f"none became {least}")
     return least
-
-
-def _effort_of_budget(budget: int) -> str:
-    if budget <= LOW_BUDGET_MAX:
-        return "low"
-    return "medium" if budget <= MEDIUM_BUDGET_MAX else "high"
 
 
 def _as_spelt(body: JSONObject, wanted: ReasoningConfig, spelt: JSONObject) -> None:

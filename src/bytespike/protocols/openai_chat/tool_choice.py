@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from bytespike.core.json_types import JSON, JSONObject
+from bytespike.core.losses import Losses
 from bytespike.core.tools import CustomTool, Tool, ToolChoice
 from bytespike.errors import UnsupportedFeature
-from bytespike.protocols.openai_chat import fields as f
 from bytespike.protocols.openai_chat import quirks as q
-from bytespike.protocols.openai_chat.losses import Losses
 from bytespike.protocols.openai_chat.names import aside, own, wire_name
+from bytespike.wire import fields as f
 
 _MODES: Final[dict[str, Literal["auto", "none", "required"]]] = {
     "auto": "auto",

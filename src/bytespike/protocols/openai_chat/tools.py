@@ -9,11 +9,11 @@ from msgspec import structs
 
 from bytespike.core.content import CacheMark
 from bytespike.core.json_types import JSON, JSONObject
+from bytespike.core.losses import Losses
 from bytespike.core.tools import CustomTool, ForeignTool, FunctionTool, Tool, WebSearchTool
 from bytespike.errors import UnsupportedFeature
-from bytespike.protocols.openai_chat import fields as f
+from bytespike.protocols.free_form import CUSTOM_INPUT
 from bytespike.protocols.openai_chat import quirks as q
-from bytespike.protocols.openai_chat.losses import Losses
 from bytespike.protocols.openai_chat.names import (
     NAME,
     aside,
@@ -21,6 +21,7 @@ from bytespike.protocols.openai_chat.names import (
     wire_members,
     wire_name,
 )
+from bytespike.wire import fields as f
 
 _TOOL_MEMBERS: Final = frozenset({"type", "function", "custom", "cache_control"})
 _FUNCTION_MEMBERS: Final = frozenset({"name", "description", "parameters", "strict"})
@@ -201,10 +202,6 @@ def _write_custom(tool: CustomTool, where: str, quirks: frozenset[str], losses: 
         custom["format"] = {"type": "grammar", "grammar": rules}
     custom.update(wire_members(tool.extras))
     return _outer("custom", custom, tool, quirks, losses)
-
-
-#: The one argument of a free-form tool, once it is a function.
-CUSTOM_INPUT: Final = "input"
 
 
 def _stand_in(tool: CustomTool, where: str, losses: Losses) -> FunctionTool:

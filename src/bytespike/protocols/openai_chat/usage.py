@@ -17,10 +17,11 @@ from typing import Final
 
 import msgspec
 
-from bytespike.core.json_types import JSON, NO_EXTRAS, Extras, JSONObject
+from bytespike.core.json_types import NO_EXTRAS, Extras, JSONObject
 from bytespike.core.usage import Usage
-from bytespike.protocols.openai_chat.names import NAME, TOKENS_MAX, aside, wire_members
+from bytespike.protocols.openai_chat.names import NAME, aside, wire_members
 from bytespike.protocols.openai_chat.schema import PlainUsage, decode_plain_usage
+from bytespike.protocols.token_figures import count, figures_at
 from bytespike.wire import json
 
 #: For answers that carry no figures: the gateway has to count by itself.
@@ -33,19 +34,6 @@ _SEARCHES: Final = (
     ("server_side_tool_usage_details", "web_search_calls"),
 )
 _STANDARD: Final = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
-
-
-def count(value: JSON) -> int:
-    """A token figure; anything that cannot be one is 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return 0
-    # Not-a-number fails both comparisons.
-    return int(value) if 0 < value < TOKENS_MAX else 0
-
-
-def _details(usage: JSONObject, key: str) -> JSONObject:
-    details = usage.get(key)
-    return details if isinstance(details, dict) else {}
 
 
 def read_usage(usage: JSONObject) -> Usage:
@@ -77,8 +65,8 @@ def _of_plain(plain: PlainUsage, extras: Extras = NO_EXTRAS) -> Usage:
 
 
 def _read_any(usage: JSONObject) -> Usage:
-    prompt_details = _details(usage, "prompt_tokens_details")
-    completion_details = _details(usage, "completion_tokens_details")
+    prompt_details = figures_at(usage, "prompt_tokens_details")
+    completion_details = figures_at(usage, "completion_tokens_details")
     prompt = count(usage.get("prompt_tokens"))
     completion = count(usage.get("completion_tokens"))
     read = _cached(usage, prompt_details)
@@ -134,7 +122,7 @@ def _cached(usage: JSONObject, details: JSONObject) -> int:
 
 def _written(usage: JSONObject, details: JSONObject) -> tuple[int, int]:
     """Tokens written to the cache: for minutes, and for an hour."""
-    by_ttl = _details(details, "cache_creation") or _details(usage, "cache_creation")
+    by_ttl = figures_at(details, "cache_creation") or figures_at(usage, "cache_creation")
     long = count(by_ttl.get("ephemeral_1h_input_tokens"))
     for told in (
         details.get("cache_write_tokens"),
@@ -149,7 +137,7 @@ def _written(usage: JSONObject, details: JSONObject) -> tuple[int, int]:
 
 def _searches(usage: JSONObject) -> int:
     for group, name in _SEARCHES:
-        found = _details(usage, group).get(name)
+        found = figures_at(usage, group).get(name)
         if found is not None:
             return count(found)
     return 0
@@ -171,8 +159,8 @@ def write_usage(usage: Usage) -> JSONObject:
             "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
         }
     told = wire_members(usage.extras)
-    prompt_details = dict(_details(told, "prompt_tokens_details"))
-    completion_details = dict(_details(told, "completion_tokens_details"))
+    prompt_details = dict(figures_at(told, "prompt_tokens_details"))
+    completion_details = dict(figures_at(told, "completion_tokens_details"))
     prompt_details["cached_tokens"] = usage.cache_read
     written = usage.cache_write_5m + usage.cache_write_1h
     if written or "cache_write_tokens" in prompt_details:

@@ -17,8 +17,8 @@ from typing import Final, Literal, TypeAlias, cast
 
 from bytespike.core.content import Citation
 from bytespike.core.json_types import JSON, NO_EXTRAS, Extras, JSONObject
-from bytespike.protocols.openai_responses import fields as f
 from bytespike.protocols.openai_responses.names import NAME, OWN_MEMBER, aside, noted, wire_members
+from bytespike.wire import fields as f
 
 _Kind: TypeAlias = Literal["web", "char", "page", "block", "search_result"]
 _KINDS: Final = frozenset({"web", "char", "page", "block", "search_result"})

@@ -18,7 +18,9 @@ from msgspec import structs
 
 from bytespike.core import content as c
 from bytespike.core.json_types import JSON, JSONObject
+from bytespike.core.losses import Losses
 from bytespike.errors import UnsupportedFeature
+from bytespike.protocols.free_form import unwrapped
 from bytespike.protocols.openai_responses.echo import Echo
 from bytespike.protocols.openai_responses.envelope import seal_call_proof, seal_part, seal_reasoning
 from bytespike.protocols.openai_responses.items import (
@@ -29,17 +31,13 @@ from bytespike.protocols.openai_responses.items import (
     hosted_item,
     image_item,
     message_members,
-    object_of,
     reasoning_item,
     search_item,
 )
-from bytespike.protocols.openai_responses.losses import Losses
 from bytespike.protocols.openai_responses.names import NAME, aside, noted, own
 
 #: Clients parse a function's arguments as JSON; a call without any has empty text in some dialects.
 NO_ARGUMENTS: Final = "{}"
-#: The one argument of a free-form tool where a dialect had to make a function of it.
-CUSTOM_INPUT: Final = "input"
 #: The prefix of each kind of item's ids.
 MESSAGE_ID: Final = "msg"
 REASONING_ID: Final = "rs"
@@ -117,13 +115,6 @@ def nativized(call: c.ToolCallPart, echo: Echo) -> c.ToolCallPart:
     if native.kind == "custom" and call.kind == "function":
         return structs.replace(call, kind="custom", arguments=unwrapped(call.arguments))
     return call
-
-
-def unwrapped(arguments: str) -> str:
-    """The input of a free-form tool from the arguments of the function that stood in for it."""
-    told = object_of(arguments)
-    text = told.get(CUSTOM_INPUT)
-    return text if len(told) == 1 and isinstance(text, str) else arguments
 
 
 def id_of_call(call: c.ToolCallPart, tail: str, index: int) -> str:

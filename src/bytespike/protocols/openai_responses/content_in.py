@@ -17,12 +17,13 @@ from bytespike.core.content import (
     RefusalPart,
     Source,
     TextPart,
-    UrlSource,
 )
 from bytespike.core.json_types import JSON, JSONObject
-from bytespike.protocols.openai_responses import fields as f
+from bytespike.protocols.inline_media import data_url, located
+from bytespike.protocols.openai_content import bare_file, read_audio
 from bytespike.protocols.openai_responses.annotations import read_annotations
 from bytespike.protocols.openai_responses.names import NAME, aside
+from bytespike.wire import fields as f
 
 _TEXT_MEMBERS: Final = frozenset({"type", "text"})
 _OUTPUT_MEMBERS: Final = frozenset({"type", "text", "annotations", "logprobs"})
@@ -31,8 +32,6 @@ _IMAGE_MEMBERS: Final = frozenset({"type", "image_url", "file_id", "detail"})
 _FILE_MEMBERS: Final = frozenset({"type", "file_data", "file_url", "file_id", "filename"})
 _AUDIO_MEMBERS: Final = frozenset({"type", "input_audio"})
 _BREAKPOINT: Final = "prompt_cache_breakpoint"
-_DATA: Final = "data:"
-_PDF: Final = "application/pdf"
 
 
 def read_content(content: JSON, key: str = "content") -> list[Part]:
@@ -100,33 +99,13 @@ def _image(part: JSONObject) -> ImagePart:
     url = f.optional_text(part, "image_url")
     file_id = f.optional_text(part, "file_id")
     if url is not None:
-        source = _located(url, "image_url")
+        source = located(url, "image_url")
     elif file_id is not None:
         source = FileSource(file_id, NAME)
     else:
         raise f.Wrong("must have image_url or file_id")
     cache, kept = _aside(part, _IMAGE_MEMBERS)
     return ImagePart(source, f.optional_text(part, "detail"), cache, aside(kept))
-
-
-def _located(url: str, key: str) -> Source:
-    found = data_url(url, key)
-    if found is not None:
-        return found
-    if "://" not in url:
-        raise f.Wrong("must be a URL or a base64 data URL", key)
-    return UrlSource(url)
-
-
-def data_url(url: str, key: str) -> Base64Source | None:
-    """The bytes of a data URL (RFC 2397), kept in base64; None for any other URL. Raises `Wrong` under `key`."""
-    if url[:5].lower() != _DATA:
-        return None
-    head, comma, data = url.partition(",")
-    media_type, *parameters = head[5:].split(";")
-    if not comma or "base64" not in parameters:
-        raise f.Wrong("must be a base64 data URL (data:<media type>;base64,<data>)", key)
-    return Base64Source(media_type.strip().lower(), data)
 
 
 def _file(part: JSONObject) -> DocumentPart:
@@ -136,11 +115,10 @@ def _file(part: JSONObject) -> DocumentPart:
     filename = f.optional_text(part, "filename")
     source: Source
     if data:
-        # The API wants a data URL; bare base64 is what older clients send.
-        bare = Base64Source(_PDF if filename and filename.lower().endswith(".pdf") else "", data)
-        source = data_url(data, "file_data") or bare
+        # The API wants a data URL.
+        source = data_url(data, "file_data") or bare_file(data, filename)
     elif url:
-        source = _located(url, "file_url")
+        source = located(url, "file_url")
     elif file_id:
         source = FileSource(file_id, NAME)
     else:
@@ -152,11 +130,6 @@ def _file(part: JSONObject) -> DocumentPart:
 
 
 def _audio(part: JSONObject) -> AudioPart:
-    audio = f.object_at(part, "input_audio")
+    source, format_name = read_audio(part)
     cache, kept = _aside(part, _AUDIO_MEMBERS)
-    try:
-        format_name = f.text(audio, "format")
-        source = Base64Source(f"audio/{format_name}", f.text(audio, "data"))
-    except f.Wrong as wrong:
-        raise wrong.under("input_audio") from None
     return AudioPart(source, format_name, cache, aside(kept))

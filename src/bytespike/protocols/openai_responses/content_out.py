@@ -23,23 +23,19 @@ from bytespike.core.content import (
 )
 from bytespike.core.dialect import Target
 from bytespike.core.json_types import JSON, Extras, JSONObject
+from bytespike.core.losses import Losses
 from bytespike.errors import UnsupportedFeature
+from bytespike.protocols.documents_as_text import headed, search_result_text
+from bytespike.protocols.inline_media import image_type
+from bytespike.protocols.openai_content import DEFAULT_FILENAME, PDF, cache_breakpoint, titled, write_audio
 from bytespike.protocols.openai_responses import quirks as q
-from bytespike.protocols.openai_responses.losses import Losses
 from bytespike.protocols.openai_responses.names import NAME, noted, own, wire_members
 
-_DEFAULT_FILENAME: Final = "document.pdf"
-_PDF: Final = "application/pdf"
-#: TTLs that OpenAI's `prompt_cache_breakpoint` knows. Others fall back to its default, the shorter one.
-_BREAKPOINT_TTLS: Final = frozenset({"30m", "12h"})
-#: The first base64 characters of the image formats that the API takes.
-_IMAGE_MAGIC: Final = (
-    ("iVBORw0KGgo", "image/png"),
-    ("/9j/", "image/jpeg"),
-    ("R0lGOD", "image/gif"),
-    ("UklGR", "image/webp"),
-)
 _DETAILS: Final = frozenset({"low", "high", "auto", "original"})
+
+
+#: Of an image that does not tell its type.
+_UNKNOWN_IMAGE: Final = "image/png"
 
 
 def unsupported(message: str, param: str = "input") -> UnsupportedFeature:
@@ -97,7 +93,7 @@ class ContentWriter:
         }
         match part.source:
             case Base64Source(media_type=media_type, data=data):
-                entry["image_url"] = f"data:{media_type or _image_type(data)};base64,{data}"
+                entry["image_url"] = f"data:{media_type or image_type(data) or _UNKNOWN_IMAGE};base64,{data}"
             case UrlSource(url=url):
                 entry["image_url"] = url
             case FileSource(file_id=file_id, dialect=dialect) if dialect == NAME:
@@ -107,12 +103,7 @@ class ContentWriter:
         return self._finish(entry, part.cache, part.extras)
 
     def _audio(self, part: AudioPart) -> JSONObject:
-        if "audio" not in self.capabilities:
-            raise unsupported("This model takes no audio. Choose one with the capability 'audio'.")
-        if not isinstance(part.source, Base64Source):
-            raise unsupported("This model takes audio only as base64.")
-        audio: JSONObject = {"data": part.source.data, "format": part.format}
-        return self._finish({"type": "input_audio", "input_audio": audio}, part.cache, part.extras)
+        return self._finish(write_audio(part, self.capabilities, "input"), part.cache, part.extras)
 
     def document(self, part: DocumentPart, what: str) -> list[JSON]:
         if part.cite:
@@ -135,18 +126,20 @@ class ContentWriter:
 
     def _file(self, part: DocumentPart, source: Source) -> JSONObject:
         entry: JSONObject = {"type": "input_file"}
-        name = part.filename or _titled(part)
+        name = part.filename or titled(part)
         match source:
             case Base64Source(media_type=media_type, data=data):
                 member = "file_url" if own(part.extras).get("_member") == "file_url" else "file_data"
-                entry[member] = f"data:{media_type or _PDF};base64,{data}"
+                entry[member] = f"data:{media_type or PDF};base64,{data}"
                 if name is None and NAME not in part.extras:
                     # The API reads the kind of a file from its name.
-                    name = _DEFAULT_FILENAME if (media_type or _PDF) == _PDF else "document.txt"
+                    name = DEFAULT_FILENAME if (media_type or PDF) == PDF else "document.txt"
             case UrlSource(url=url):
                 entry["file_url"] = url
                 # With a URL the API takes no name.
                 name = part.filename
+                if name is None and part.title:
+                    self.losses.dropped("documents.title", "with a URL the API takes no name")
             case FileSource(file_id=file_id, dialect=dialect) if dialect == NAME:
                 entry["file_id"] = file_id
                 name = part.filename
@@ -158,15 +151,12 @@ class ContentWriter:
 
     def _text_document(self, part: DocumentPart, text: str) -> JSONObject:
         self.losses.approximated("documents", "written as text")
-        heading = _heading(part)
-        entry: JSONObject = {"type": "input_text", "text": f"{heading}\n\n{text}" if heading else text}
+        entry: JSONObject = {"type": "input_text", "text": headed(_heading(part), text)}
         return self._finish(entry, part.cache, part.extras)
 
     def _search_result(self, part: SearchResultPart) -> JSONObject:
         self.losses.approximated("search_result", "written as text")
-        lines = [line for line in (part.title, part.source) if line]
-        body = "\n\n".join(text.text for text in part.content)
-        entry: JSONObject = {"type": "input_text", "text": "\n".join([*lines, "", body])}
+        entry: JSONObject = {"type": "input_text", "text": search_result_text(part)}
         return self._finish(entry, part.cache, part.extras)
 
     def _finish(self, entry: JSONObject, cache: CacheMark | None, extras: Extras) -> JSONObject:
@@ -186,12 +176,7 @@ class ContentWriter:
         if q.CACHE_BREAKPOINTS not in self.quirks and q.CACHE_BREAKPOINTS not in self.capabilities:
             self.losses.cache_mark()
             return
-        point: JSONObject = {"mode": "explicit"}
-        if cache.ttl in _BREAKPOINT_TTLS:
-            point["ttl"] = cache.ttl
-        elif cache.ttl == "1h":
-            self.losses.approximated("cache_control.ttl", "30m")
-        entry["prompt_cache_breakpoint"] = point
+        entry["prompt_cache_breakpoint"] = cache_breakpoint(cache, self.losses)
 
 
 def foreign(part: ForeignPart) -> JSON:
@@ -203,18 +188,5 @@ def foreign(part: ForeignPart) -> JSON:
     return part.raw
 
 
-def _titled(part: DocumentPart) -> str | None:
-    """A file name of a document's title. The API tells a file's kind by the end of its name, which titles have not."""
-    title, source = part.title, part.source
-    if not title or title.lower().endswith(".pdf"):
-        return title or None
-    other = isinstance(source, Base64Source) and source.media_type not in ("", _PDF)
-    return title if other else f"{title}.pdf"
-
-
 def _heading(part: DocumentPart) -> str:
     return "\n".join(line for line in (part.title or part.filename, part.context) if line)
-
-
-def _image_type(data: str) -> str:
-    return next((kind for magic, kind in _IMAGE_MAGIC if data.startswith(magic)), "image/png")

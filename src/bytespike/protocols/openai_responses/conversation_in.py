@@ -14,13 +14,13 @@ from bytespike.core import content as c
 from bytespike.core.json_types import JSON, Extras, JSONObject
 from bytespike.core.tools import Tool
 from bytespike.errors import UnsupportedFeature
-from bytespike.protocols.openai_responses import fields as f
 from bytespike.protocols.openai_responses.content_in import read_content
 from bytespike.protocols.openai_responses.envelope import CallProof, Hidden
 from bytespike.protocols.openai_responses.names import NAME, aside
 from bytespike.protocols.openai_responses.output_in import brought_home, read_item, read_message_parts
 from bytespike.protocols.openai_responses.tool_names import ToolNames
 from bytespike.protocols.openai_responses.tools import read_tools
+from bytespike.wire import fields as f
 
 #: An `input` of more items is no conversation. (A body of the permitted size could hold ten million empty ones.)
 ITEMS_MAX: Final = 100_000

@@ -18,6 +18,7 @@ from msgspec import structs
 from bytespike.core import content as c
 from bytespike.core.dialect import Target
 from bytespike.core.json_types import JSON, JSONObject
+from bytespike.core.losses import Losses
 from bytespike.core.request import ChatRequest
 from bytespike.protocols.openai_responses import quirks as q
 from bytespike.protocols.openai_responses.content_out import ContentWriter, foreign, unsupported
@@ -32,7 +33,6 @@ from bytespike.protocols.openai_responses.items import (
     reasoning_item,
     same_item,
 )
-from bytespike.protocols.openai_responses.losses import Losses
 from bytespike.protocols.openai_responses.names import (
     CALL_ID_CHARS_MAX,
     NAME,

@@ -21,6 +21,7 @@ from bytespike.core.request import ChatRequest
 from bytespike.core.response import ChatResponse
 from bytespike.core.usage import Usage
 from bytespike.errors import GatewayError
+from bytespike.protocols.openai_errors import write_error
 from bytespike.protocols.openai_responses import errors, passthrough, request_in, request_out
 from bytespike.protocols.openai_responses import response as answers
 from bytespike.protocols.openai_responses.echo import echo_of
@@ -66,7 +67,7 @@ class OpenAIResponses:
     def write_error(self, error: GatewayError, status: int, request_id: str) -> bytes:
         """The envelope says neither the status nor the request's id; both are in the headers."""
         del status, request_id
-        return errors.write_error(error)
+        return write_error(error)
 
     def write_request(self, request: ChatRequest, target: Target) -> Written:
         """Raises `UnsupportedFeature`."""

@@ -7,11 +7,8 @@ that one field carries whatever a foreign provider wants back and this wire has 
     call        the proof of a tool call (Gemini signs calls): a reasoning item without text, before the call
     parts       provider-side tool calls, their results, and parts that only another dialect knows, whole
 
-The envelope is
-
-    bytespike.v1.<origin>.<base64url of JSON, without padding>
-
-where `origin` is the dialect that issued it, or "none" where there is no proof. `read_request` opens it, so that a later
+`protocols.sealed_text` has the envelope's form; its `origin` is the dialect that issued what is inside, or "none" where
+there is no proof. `read_request` opens it, so that a later
 turn comes home. It is no secret and not signed: whoever alters it harms only their own conversation, as with any part of
 their history. A damaged one proves nothing to anybody and reads as no proof.
 
@@ -21,10 +18,7 @@ native upstream, and the writer sends only proofs of this dialect.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -32,11 +26,10 @@ from msgspec import Struct
 from bytespike.core import content as c
 from bytespike.core.json_types import JSON, JSONObject
 from bytespike.protocols.openai_responses.names import NAME
+from bytespike.protocols.sealed_text import NO_ORIGIN, open_text, seal_text
+from bytespike.protocols.sealed_text import PREFIX as PREFIX
+from bytespike.protocols.sealed_text import is_sealed as is_sealed
 from bytespike.wire import json
-
-PREFIX: Final = "bytespike.v1."
-NO_ORIGIN: Final = "none"
-_FORM: Final = re.compile(r"bytespike\.v1\.([a-z0-9_.-]{1,60})\.([A-Za-z0-9_-]*)")
 
 
 class ServerCall(Struct, frozen=True, omit_defaults=True):
@@ -82,31 +75,21 @@ _decoder = msgspec.json.Decoder(Envelope)
 
 def seal(origin: str, envelope: Envelope) -> str:
     """Text for `encrypted_content`."""
-    text = base64.urlsafe_b64encode(_encoder.encode(envelope)).rstrip(b"=").decode("ascii")
-    return f"{PREFIX}{origin or NO_ORIGIN}.{text}"
+    return seal_text(origin, _encoder.encode(envelope))
 
 
 def open_envelope(text: str) -> tuple[str, Envelope] | None:
     """The origin and the content; None for a damaged envelope, or for no envelope at all."""
-    form = _FORM.fullmatch(text)
-    if form is None:
+    opened = open_text(text, _decoder)
+    if opened is None:
         return None
-    origin, data = form.groups()
-    try:
-        raw = base64.b64decode(data + "=" * (-len(data) % 4), b"-_", validate=True)
-        envelope = _decoder.decode(raw)
-    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+    envelope = opened[1]
     held = (envelope.server_result, envelope.foreign, envelope.server_call)
-    return None if any(part is not None and _too_deep(part) for part in held) else (origin, envelope)
+    return None if any(part is not None and _too_deep(part) for part in held) else opened
 
 
 def _too_deep(part: Struct) -> bool:
     return any(json.nests_deeper(getattr(part, name)) for name in part.__struct_fields__)
-
-
-def is_sealed(text: str) -> bool:
-    return text.startswith(PREFIX)
 
 
 # --- sealing parts ---------------------------------------------------------------------------------------------

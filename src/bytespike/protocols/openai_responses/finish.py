@@ -2,7 +2,9 @@
 
 The wire tells less than the hub knows. `completed` is every regular end: the hub's reader sees by the output whether
 calls wait for results or the model refused. `incomplete` has a reason. What is finer goes out beside the reason as
-`native_reason` (and `detail`), members of our own that clients skip, and is read from there.
+`native_reason` (and `detail`), members of our own that clients skip, and is read from there. A pause is a regular end for
+whoever does not know of it (to clients an incomplete answer is a failure), so it is `completed`, with `native_reason` in
+the response itself.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from typing import Final, cast, get_args
 
 from bytespike.core.finish import Finish, FinishReason
 from bytespike.core.json_types import JSONObject
+from bytespike.wire import fields as f
 
 _REASONS: Final[dict[str, FinishReason]] = {"max_output_tokens": "length", "content_filter": "content_filter"}
 _HUB_REASONS: Final = frozenset(get_args(FinishReason))
@@ -24,20 +27,30 @@ _INCOMPLETE: Final[dict[str, str | None]] = {
 }
 #: Ends that only this wire has, and one without a reason.
 _OTHERS: Final = frozenset({"max_messages", "steered", "incomplete"})
-_NATIVE: Final = "native_reason"
+NATIVE: Final = "native_reason"
+_PAUSE: Final = "pause"
 
 
-def read_finish(status: str | None, details: JSONObject | None, *, called: bool, refused: bool) -> Finish:
-    """`called`, `refused`: the output holds a call that waits for its result, a refusal."""
+def read_finish(response: JSONObject, status: str | None, *, called: bool, refused: bool) -> Finish:
+    """`status`: the response's, or what its last event amounts to. `called`, `refused`: the output holds a call that waits
+    for its result, a refusal. Raises `Wrong`."""
+    details = f.optional_object(response, "incomplete_details")
     if status == "incomplete":
         told = details or {}
-        reason, native, detail = told.get("reason"), told.get(_NATIVE), told.get("detail")
+        reason, native, detail = told.get("reason"), told.get(NATIVE), told.get("detail")
         raw = reason if isinstance(reason, str) else None
         if isinstance(native, str) and native in _HUB_REASONS:
             return Finish(cast(FinishReason, native), detail=detail if isinstance(detail, str) else None)
         known = _REASONS.get(raw or "")
         return Finish(known) if known else Finish("other", raw=raw or "incomplete")
+    if response.get(NATIVE) == _PAUSE:
+        return Finish("pause")
     return Finish("tool_calls" if called else "refusal" if refused else "stop")
+
+
+def native_members(finish: Finish) -> JSONObject:
+    """The response's own members that say what its status does not."""
+    return {NATIVE: _PAUSE} if finish.reason == _PAUSE else {}
 
 
 def write_finish(finish: Finish, *, refused: bool) -> tuple[str, JSONObject | None]:
@@ -52,7 +65,7 @@ def write_finish(finish: Finish, *, refused: bool) -> tuple[str, JSONObject | No
     wire = _INCOMPLETE[reason]
     details: JSONObject = {"reason": wire}
     if _REASONS.get(wire or "") != reason:
-        details[_NATIVE] = reason
+        details[NATIVE] = reason
     if finish.detail is not None:
         details["detail"] = finish.detail
     return "incomplete", details

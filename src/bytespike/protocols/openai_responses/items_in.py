@@ -14,7 +14,6 @@ from bytespike.core import content as c
 from bytespike.core import events as e
 from bytespike.core.fold import PARTS_MAX
 from bytespike.core.json_types import JSON, JSONObject
-from bytespike.protocols.openai_responses import fields as f
 from bytespike.protocols.openai_responses.annotations import read_annotation, read_annotations
 from bytespike.protocols.openai_responses.envelope import CallProof, Hidden
 from bytespike.protocols.openai_responses.names import NAME, aside
@@ -27,6 +26,7 @@ from bytespike.protocols.openai_responses.output_in import (
 from bytespike.protocols.openai_responses.response import OUTPUT_ITEMS_MAX, says_nothing
 from bytespike.protocols.openai_responses.schema import Event
 from bytespike.protocols.openai_responses.tool_names import ToolNames
+from bytespike.wire import fields as f
 
 _CALLS: Final = frozenset({"function_call", "custom_tool_call"})
 

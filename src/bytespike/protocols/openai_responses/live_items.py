@@ -14,6 +14,8 @@ from msgspec import structs
 
 from bytespike.core import content as c
 from bytespike.core.json_types import JSON, JSONObject
+from bytespike.core.losses import Losses
+from bytespike.protocols.free_form import unwrapped
 from bytespike.protocols.openai_responses import answer_out as a
 from bytespike.protocols.openai_responses.annotations import write_annotation
 from bytespike.protocols.openai_responses.echo import Echo
@@ -21,7 +23,6 @@ from bytespike.protocols.openai_responses.envelope import seal_call_proof
 from bytespike.protocols.openai_responses.frames import Frames, prepared
 from bytespike.protocols.openai_responses.items import Said, content_entry
 from bytespike.protocols.openai_responses.logprobs import write_token
-from bytespike.protocols.openai_responses.losses import Losses
 from bytespike.protocols.openai_responses.names import NAME
 from bytespike.wire import json
 
@@ -322,7 +323,7 @@ class LiveCall:
                 self.send(final.arguments)
         arguments = "".join(self._pieces)
         if self._wrapped:
-            arguments = a.unwrapped(arguments)
+            arguments = unwrapped(arguments)
             if arguments:
                 self._forward(arguments)
         elif not arguments and self._part.kind == "function":

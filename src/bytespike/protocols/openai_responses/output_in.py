@@ -17,11 +17,12 @@ from msgspec import structs
 
 from bytespike.core import content as c
 from bytespike.core.json_types import JSON, JSONObject
-from bytespike.protocols.openai_responses import fields as f
 from bytespike.protocols.openai_responses.content_in import read_content
-from bytespike.protocols.openai_responses.envelope import CallProof, Hidden, is_sealed, open_sealed
+from bytespike.protocols.openai_responses.envelope import CallProof, Hidden, open_sealed
 from bytespike.protocols.openai_responses.names import NAME, aside
 from bytespike.protocols.openai_responses.tool_names import ToolNames
+from bytespike.protocols.sealed_text import is_sealed
+from bytespike.wire import fields as f
 from bytespike.wire import json
 
 _MESSAGE: Final = frozenset({"type", "role", "content"})

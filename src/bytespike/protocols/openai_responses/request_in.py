@@ -6,14 +6,14 @@ from typing import Final
 
 from bytespike.core.json_types import JSONObject
 from bytespike.core.request import ChatRequest, OutputFormat, ReasoningConfig, Sampling
-from bytespike.errors import InvalidRequest, UnsupportedFeature
-from bytespike.protocols.openai_responses import fields as f
+from bytespike.errors import UnsupportedFeature
 from bytespike.protocols.openai_responses.conversation_in import read_conversation
 from bytespike.protocols.openai_responses.names import TOP_LOGPROBS_MAX, aside
 from bytespike.protocols.openai_responses.tool_choice import read_tool_choice
 from bytespike.protocols.openai_responses.tool_names import ToolNames
 from bytespike.protocols.openai_responses.tools import read_tools
-from bytespike.wire import json
+from bytespike.protocols.whole_bodies import read_request_object, request_object
+from bytespike.wire import fields as f
 
 _KNOWN: Final = frozenset(
     {
@@ -41,16 +41,7 @@ _REFUSED: Final = {
 
 def read_request(body: bytes) -> ChatRequest:
     """Raises `InvalidRequest`, with the path of the member at fault ("input[0].content")."""
-    try:
-        obj = json.decode_object(body)
-    except json.NotJSON as error:
-        raise InvalidRequest(f"The request body is not valid: {error}.") from None
-    if json.nests_deeper(obj):
-        raise InvalidRequest("The request body nests too deeply.")
-    try:
-        return _read(obj)
-    except f.Wrong as wrong:
-        raise InvalidRequest(wrong.sentence, param=wrong.param) from None
+    return read_request_object(request_object(body), _read)
 
 
 def refuse_unkept(obj: JSONObject, members: frozenset[str] = frozenset(_REFUSED)) -> None:

@@ -6,18 +6,17 @@ the client asked for it, and a model that thinks is asked for its encrypted reas
 
 from __future__ import annotations
 
-import hashlib
 from typing import Final
 
 from bytespike.core.dialect import Target, Written
 from bytespike.core.json_types import JSON, JSONObject
+from bytespike.core.losses import Losses
 from bytespike.core.mentions import mentioned, mentioned_in_turns
 from bytespike.core.renaming import renamed_tools
 from bytespike.core.request import ChatRequest, OutputFormat, ReasoningConfig
 from bytespike.errors import InvalidRequest, UnsupportedFeature
 from bytespike.protocols.openai_responses import quirks as q
 from bytespike.protocols.openai_responses.conversation_out import write_conversation
-from bytespike.protocols.openai_responses.losses import Losses
 from bytespike.protocols.openai_responses.names import (
     END_USER_CHARS_MAX,
     NAME,
@@ -26,23 +25,24 @@ from bytespike.protocols.openai_responses.names import (
     own,
     wire_members,
 )
-from bytespike.protocols.openai_responses.schema_rules import fits_strict
 from bytespike.protocols.openai_responses.tool_choice import write_tool_choice
 from bytespike.protocols.openai_responses.tools import write_tools
+from bytespike.protocols.request_knobs import (
+    SCHEMA_NAME,
+    SPEAK_OF_JSON,
+    TIERS_OF_OTHERS,
+    effort_of_budget,
+    fitting_user,
+    output_tokens,
+    put_taken,
+    strictness,
+    thinking_off,
+)
 from bytespike.wire import json
 
-#: OpenAI refuses `json_object` where no message of the input speaks of JSON.
-_SPEAK_OF_JSON: Final = "Answer with one JSON object."
-#: A schema's name is required by this wire, and other dialects have none.
-_SCHEMA_NAME: Final = "response"
 _ENCRYPTED: Final = "reasoning.encrypted_content"
 _LOGPROBS: Final = "message.output_text.logprobs"
-#: Anthropic's words for OpenAI's tiers.
-_TIERS_OF_OTHERS: Final = {"standard_only": "default"}
 _TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast", "ultrafast"})
-#: A budget in tokens as an effort: only those that every reasoning model takes.
-LOW_BUDGET_MAX: Final = 4_096
-MEDIUM_BUDGET_MAX: Final = 16_384
 #: For models that know only low, medium and high.
 _BASIC: Final = {"minimal": "low", "xhigh": "high", "max": "high"}
 _SUMMARIES: Final = frozenset({"auto", "concise", "detailed"})
@@ -50,7 +50,7 @@ _SUMMARIES: Final = frozenset({"auto", "concise", "detailed"})
 
 def write_request(request: ChatRequest, target: Target) -> Written:
     """Raises `UnsupportedFeature` for content or a constraint that this target cannot carry."""
-    losses = Losses()
+    losses = Losses(NAME)
     if request.candidates > 1:
         raise UnsupportedFeature("This model gives one answer at a time; n must be 1.", param="n")
     if any(sequence for sequence in request.stop):
@@ -88,16 +88,9 @@ def write_request(request: ChatRequest, target: Target) -> Written:
 
 
 def _max_tokens(body: JSONObject, request: ChatRequest, target: Target, losses: Losses) -> None:
-    wanted = request.max_output_tokens
+    wanted = output_tokens(request.max_output_tokens, target, losses, least=OUTPUT_TOKENS_MIN)
     if wanted is None:
         return
-    if wanted > target.max_output_tokens:
-        wanted = target.max_output_tokens
-        losses.approximated("max_tokens", f"lowered to the model's limit of {wanted}")
-    elif wanted < OUTPUT_TOKENS_MIN:
-        # Clients probe with a limit of 1.
-        wanted = OUTPUT_TOKENS_MIN
-        losses.approximated("max_tokens", f"raised to the least that the API takes: {wanted}")
     body["max_output_tokens"] = wanted
 
 
@@ -125,8 +118,7 @@ def _reasoning(body: JSONObject, wanted: ReasoningConfig | None, target: Target,
     if wanted is None:
         return
     losses.foreign_extras(wanted.extras, "reasoning.")
-    budget = wanted.budget_tokens
-    off = wanted.mode == "off" or wanted.effort == "none" or (budget is not None and budget <= 0)
+    off = thinking_off(wanted)
     if "thinking" not in target.capabilities:
         if not off:
             losses.dropped("reasoning", "the model does not think")
@@ -155,8 +147,7 @@ def _effort(wanted: ReasoningConfig, off: bool, quirks: frozenset[str], losses: 
         return least
     effort = wanted.effort
     if effort is None and wanted.budget_tokens is not None:
-        effort = "low" if wanted.budget_tokens <= LOW_BUDGET_MAX else "medium"
-        effort = "high" if wanted.budget_tokens > MEDIUM_BUDGET_MAX else effort
+        effort = effort_of_budget(wanted.budget_tokens)
         losses.approximated("thinking.budget_tokens", f"effort {effort}")
     if effort is None or q.EFFORT_BASIC not in quirks or effort not in _BASIC:
         return effort
@@ -205,23 +196,20 @@ def _speak_of_json(body: JSONObject, request: ChatRequest) -> None:
     if mentioned_in_turns("json", request.turns) or mentioned("json", opening):
         return
     items: list[JSON] = said if isinstance(said, list) else [{"role": "user", "content": said}]
-    body["input"] = [{"role": "system", "content": _SPEAK_OF_JSON}, *items]
+    body["input"] = [{"role": "system", "content": SPEAK_OF_JSON}, *items]
 
 
 def _json_schema(wanted: OutputFormat) -> JSONObject:
     written: JSONObject = {
         "type": "json_schema",
-        "name": wanted.name or _SCHEMA_NAME,
+        "name": wanted.name or SCHEMA_NAME,
         "schema": wanted.schema or {},
     }
     if wanted.description is not None:
         written["description"] = wanted.description
-    if wanted.strict is not None:
-        written["strict"] = wanted.strict
-    elif wanted.name is None and fits_strict(wanted.schema):
-        # A dialect without the flag always enforces its schema. Here enforcement has to be asked for, and is refused
-        # for schemas outside of OpenAI's subset; those stay a best effort.
-        written["strict"] = True
+    strict = strictness(wanted)
+    if strict is not None:
+        written["strict"] = strict
     return written
 
 
@@ -250,9 +238,7 @@ def _end_user(body: JSONObject, request: ChatRequest, quirks: frozenset[str], lo
     user_id = request.user_id
     if user_id is None or user_id == user:
         return
-    if len(user_id) > END_USER_CHARS_MAX:
-        user_id = hashlib.sha256(user_id.encode("utf-8", "surrogatepass")).hexdigest()
-        losses.approximated("user_id", "hashed because of its length")
+    user_id = fitting_user(user_id, END_USER_CHARS_MAX, losses)
     body["user" if q.USER_FIELD in quirks else "safety_identifier"] = user_id
 
 
@@ -262,18 +248,13 @@ def _further(body: JSONObject, request: ChatRequest, quirks: frozenset[str], los
         body["store"] = bool(request.store)
     elif request.store:
         losses.dropped("store")
-    tier = _TIERS_OF_OTHERS.get(request.service_tier or "", request.service_tier)
+    tier = TIERS_OF_OTHERS.get(request.service_tier or "", request.service_tier)
     if tier is not None and tier not in _TIERS:
         losses.dropped("service_tier", "OpenAI has no such tier")
         tier = None
-    for name, value, without in (
+    rows = (
         ("metadata", request.metadata, q.NO_METADATA),
         ("service_tier", tier, q.NO_SERVICE_TIER),
         ("prompt_cache_key", request.prompt_cache_key, q.NO_PROMPT_CACHE_KEY),
-    ):
-        if value is None:
-            continue
-        if without in quirks:
-            losses.dropped(name)
-        else:
-            body[name] = value
+    )
+    put_taken(body, rows, quirks, losses)

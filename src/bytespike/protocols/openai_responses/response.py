@@ -10,17 +10,16 @@ from bytespike.core import content as c
 from bytespike.core.dialect import Reply, WrittenResponse
 from bytespike.core.finish import Finish
 from bytespike.core.json_types import JSON, JSONObject
+from bytespike.core.losses import Losses
 from bytespike.core.response import Candidate, ChatResponse
 from bytespike.core.usage import Usage
 from bytespike.errors import GatewayError, UpstreamError
-from bytespike.protocols.openai_responses import fields as f
 from bytespike.protocols.openai_responses.answer_out import AnswerItems
 from bytespike.protocols.openai_responses.echo import Echo
 from bytespike.protocols.openai_responses.envelope import CallProof, Hidden
 from bytespike.protocols.openai_responses.errors import failed_member, told_error
-from bytespike.protocols.openai_responses.finish import read_finish, write_finish
+from bytespike.protocols.openai_responses.finish import NATIVE, native_members, read_finish, write_finish
 from bytespike.protocols.openai_responses.logprobs import divide, read_logprobs
-from bytespike.protocols.openai_responses.losses import Losses
 from bytespike.protocols.openai_responses.names import NAME, aside, wire_members
 from bytespike.protocols.openai_responses.output_in import brought_home, read_item
 from bytespike.protocols.openai_responses.tool_names import ToolNames
@@ -31,6 +30,8 @@ from bytespike.protocols.openai_responses.usage import (
     write_tool_usage,
     write_usage,
 )
+from bytespike.protocols.whole_bodies import read_answer
+from bytespike.wire import fields as f
 from bytespike.wire import json
 
 ID_PREFIX: Final = "resp_"
@@ -42,7 +43,7 @@ _TAIL: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _KNOWN: Final = frozenset(
     {
         "id", "object", "created_at", "model", "output", "usage", "status", "incomplete_details", "error", "tool_usage",
-        "output_text",
+        "output_text", NATIVE,
     }
 )  # fmt: skip
 #: What a response is that is not whole yet, or never will be. (Some vendors spell the regular end "complete".)
@@ -52,15 +53,7 @@ _NOT_WHOLE: Final = frozenset({"in_progress", "queued", "cancelled"})
 def read_response(body: bytes) -> ChatResponse:
     """An upstream's answer. Raises `UpstreamError`, and for one that failed though its HTTP status was 200 the error that
     it tells."""
-    try:
-        obj = json.decode_object(body)
-        if json.nests_deeper(obj):
-            raise UpstreamError("The upstream's answer nests too deeply.")
-        return _read(obj)
-    except json.NotJSON as error:
-        raise UpstreamError(f"The upstream's answer is malformed: {error}.") from None
-    except f.Wrong as wrong:
-        raise UpstreamError(f"The upstream's answer is malformed: {wrong.sentence}") from None
+    return read_answer(body, _read)
 
 
 def _read(obj: JSONObject) -> ChatResponse:
@@ -78,8 +71,8 @@ def _read(obj: JSONObject) -> ChatResponse:
             Candidate(
                 parts,
                 read_finish(
+                    obj,
                     status,
-                    f.optional_object(obj, "incomplete_details"),
                     called=any(isinstance(part, c.ToolCallPart) for part in parts),
                     refused=any(isinstance(part, c.RefusalPart) for part in parts),
                 ),
@@ -187,6 +180,7 @@ def finished_object(
     status, details = write_finish(finish, refused=refused)
     written = response_object(head, echo, status=status, output=output, extras=extras)
     written["incomplete_details"] = details
+    written.update(native_members(finish))
     if usage != UNKNOWN:
         written["usage"] = write_usage(usage)
     told = write_tool_usage(usage, searched=searched)
@@ -214,7 +208,7 @@ def head_of(response_id: str, created: int, reply: Reply) -> JSONObject:
 
 def write_response(response: ChatResponse, reply: Reply) -> WrittenResponse:
     """A client's answer. Raises `UnsupportedFeature` for media that the wire has no item for."""
-    losses = Losses()
+    losses = Losses(NAME)
     echo = Echo(reply.echo)
     head = head_of(response.id, response.created, reply)
     candidate = response.candidates[0]

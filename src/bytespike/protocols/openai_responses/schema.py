@@ -29,9 +29,19 @@ class Event(Struct, gc=False):
 
 
 class Delta(Struct, gc=False):
-    """Of a delta, how long it is: what the tap counts."""
+    """Of a delta what the tap takes: its text, and the item that it belongs to."""
 
     delta: str
+    output_index: int | None = None
+
+
+class ItemEvent(Struct, gc=False):
+    """An event about an item or a part of one, with these as bytes."""
+
+    output_index: int
+    item: msgspec.Raw = ABSENT
+    part: msgspec.Raw = ABSENT
+    annotation: msgspec.Raw = ABSENT
 
 
 class TypeOnly(Struct, gc=False):
@@ -94,6 +104,7 @@ class ResponseEvent(Struct, gc=False):
 
 #: These raise what is in `UNREADABLE` on bytes that are not the wire's.
 decode_event = msgspec.json.Decoder(Event).decode
+decode_item_event = msgspec.json.Decoder(ItemEvent).decode
 decode_delta = msgspec.json.Decoder(Delta).decode
 decode_type = msgspec.json.Decoder(TypeOnly).decode
 decode_request_peek = msgspec.json.Decoder(RequestPeek).decode

@@ -21,7 +21,6 @@ from typing import Final
 from bytespike.core import events as e
 from bytespike.core.json_types import JSONObject
 from bytespike.errors import GatewayError, UpstreamError
-from bytespike.protocols.openai_responses import fields as f
 from bytespike.protocols.openai_responses.errors import told_error
 from bytespike.protocols.openai_responses.finish import read_finish
 from bytespike.protocols.openai_responses.items_in import OutputReader, index_of
@@ -34,6 +33,7 @@ from bytespike.protocols.openai_responses.response import (
 )
 from bytespike.protocols.openai_responses.schema import UNREADABLE, decode_event, decode_type
 from bytespike.protocols.openai_responses.tool_names import ToolNames
+from bytespike.wire import fields as f
 from bytespike.wire import json
 from bytespike.wire.sse import EventTooLarge, SSEParser, SSEvent
 
@@ -194,9 +194,7 @@ class ResponsesStreamReader:
         output = f.objects(f.optional_array(response, "output") or [], "output")
         self._output.finish(output)
         status = f.optional_text(response, "status") or kind
-        details = f.optional_object(response, "incomplete_details")
-        self._output.out.append(
-            e.Finished(read_finish(status, details, called=self._output.called, refused=self._output.refused))
-        )
+        finish = read_finish(response, status, called=self._output.called, refused=self._output.refused)
+        self._output.out.append(e.Finished(finish))
         self._output.out.append(e.Done(usage_in(response), aside(response_rest(response))))
         self._over = True

@@ -20,11 +20,12 @@ from bytespike.core import events as e
 from bytespike.core.dialect import Reply
 from bytespike.core.finish import Finish
 from bytespike.core.json_types import JSON, JSONObject
+from bytespike.core.losses import Losses
 from bytespike.core.notices import Notice
 from bytespike.core.usage import Usage
 from bytespike.errors import GatewayError, UpstreamError, error_for
+from bytespike.protocols.openai_errors import error_object
 from bytespike.protocols.openai_responses.echo import Echo
-from bytespike.protocols.openai_responses.errors import error_object
 from bytespike.protocols.openai_responses.finish import write_finish
 from bytespike.protocols.openai_responses.frames import Frames
 from bytespike.protocols.openai_responses.items import begins_message
@@ -36,7 +37,6 @@ from bytespike.protocols.openai_responses.live_items import (
     LiveWhole,
     Output,
 )
-from bytespike.protocols.openai_responses.losses import Losses
 from bytespike.protocols.openai_responses.names import NAME, wire_members
 from bytespike.protocols.openai_responses.response import (
     failed_object,
@@ -75,7 +75,7 @@ class ResponsesStreamWriter:
 
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
-        self._losses = Losses()
+        self._losses = Losses(NAME)
         self._echo = Echo(reply.echo)
         self._frames = Frames()
         self._output = Output(self._frames, self._echo, self._losses)

@@ -25,6 +25,7 @@ from bytespike.protocols.openai_responses.schema import (
     decode_response_event,
     decode_type,
 )
+from bytespike.protocols.openai_responses.unfinished import Unfinished
 from bytespike.wire import json
 from bytespike.wire.sse import EventBuffer, EventTooLarge, SSEvent, event_of, event_spans, frame
 
@@ -44,7 +45,7 @@ _WITH_RESPONSE: Final = frozenset({"response.created", "response.in_progress", "
 class ResponsesTap:
     """See `core.dialect.Tap`. `model`: the name that the client asked for."""
 
-    __slots__ = ("_buffer", "_complete", "_failure", "_model", "_produced", "_usage")
+    __slots__ = ("_buffer", "_complete", "_failure", "_model", "_produced", "_unfinished", "_usage")
 
     def __init__(self, model: str) -> None:
         self._model = model
@@ -53,6 +54,7 @@ class ResponsesTap:
         self._complete = False
         self._failure: GatewayError | None = None
         self._produced = 0
+        self._unfinished = Unfinished()
 
     @property
     def complete(self) -> bool:
@@ -94,13 +96,18 @@ class ResponsesTap:
         if at < 0 or not data.startswith(b".delta", at - 6) or data.find(b"\n", at + 1) != len(data) - 2:
             return False
         try:
-            delta = decode_delta(data[at + len(_DATA) : -2]).delta
+            decoded = decode_delta(data[at + len(_DATA) : -2])
         except UNREADABLE:
             return False
         if data[-1] != 0x0A or self._complete:
             return False
-        self._produced += estimated_chars(delta)
+        self._produced += estimated_chars(decoded.delta)
+        self._unfinished.delta(decoded.output_index, decoded.delta)
+        self._unfinished.last = data
         return True
+
+    def cut(self, usage: Usage) -> bytes:
+        return self._unfinished.cut(self._model, usage)
 
     def end(self) -> bytes:
         if self._failure is not None:
@@ -132,6 +139,7 @@ class ResponsesTap:
                 edited = None
             if self._failure is not None:
                 return b"".join([*pieces, data[sent:start]])
+            self._unfinished.last = block
             if edited is not None:
                 pieces += (data[sent:start], edited)
                 sent = end
@@ -144,6 +152,7 @@ class ResponsesTap:
             kind = decoded.type
             if kind.endswith(_DELTA):
                 self._produced += estimated_chars(decoded.delta)
+                self._unfinished.delta(decoded.output_index, decoded.delta)
                 return None
         except UNREADABLE:
             if event.data.strip() == _DONE:
@@ -158,6 +167,8 @@ class ResponsesTap:
             self._failure = failure_of(told if isinstance(told, dict) else {})
         elif kind == "error":
             self._failure = told_error(json.decode_object(event.data))
+        else:
+            self._unfinished.note(kind, event.data)
         return None
 
     def _response(self, kind: str, event: SSEvent, block: bytes) -> bytes | None:
@@ -170,6 +181,8 @@ class ResponsesTap:
         if kind in _LAST:
             self._usage = usage_of(head)
             self._complete = True
+        else:
+            self._unfinished.head = response
         edited = renamed(response, head.model, self._model)
         if edited is response:
             return None

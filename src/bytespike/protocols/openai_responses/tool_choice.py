@@ -11,13 +11,13 @@ from typing import Final, Literal
 
 from bytespike.core.dialect import Target
 from bytespike.core.json_types import JSON, JSONObject
+from bytespike.core.losses import Losses
 from bytespike.core.tools import CustomTool, FunctionTool, Tool, ToolChoice
 from bytespike.errors import UnsupportedFeature
-from bytespike.protocols.openai_responses import fields as f
 from bytespike.protocols.openai_responses import quirks as q
-from bytespike.protocols.openai_responses.losses import Losses
 from bytespike.protocols.openai_responses.names import aside, noted, own, wire_name
 from bytespike.protocols.openai_responses.tool_names import ToolNames
+from bytespike.wire import fields as f
 
 _MODES: Final[dict[str, Literal["auto", "none", "required"]]] = {
     "auto": "auto",

@@ -17,11 +17,10 @@ from typing import Final
 
 from bytespike.core.dialect import Target
 from bytespike.core.json_types import JSON, JSONObject
+from bytespike.core.losses import Losses
 from bytespike.core.tools import CustomTool, ForeignTool, FunctionTool, Tool, WebSearchTool
 from bytespike.errors import UnsupportedFeature
-from bytespike.protocols.openai_responses import fields as f
 from bytespike.protocols.openai_responses import quirks as q
-from bytespike.protocols.openai_responses.losses import Losses
 from bytespike.protocols.openai_responses.names import (
     NAME,
     aside,
@@ -31,6 +30,7 @@ from bytespike.protocols.openai_responses.names import (
     wire_name,
 )
 from bytespike.protocols.openai_responses.tool_names import ToolNames
+from bytespike.wire import fields as f
 
 WEB_SEARCH_PREFIX: Final = "web_search"
 _FUNCTION: Final = frozenset({"type", "name", "description", "parameters", "strict"})
@@ -171,15 +171,7 @@ def _search(tool: JSONObject, kind: str, extra: bool) -> WebSearchTool:
 
 
 def _domains(filters: JSONObject, key: str) -> tuple[str, ...] | None:
-    values = f.optional_array(filters, key)
-    if values is None:
-        return None
-    domains: list[str] = []
-    for index, value in enumerate(values):
-        if not isinstance(value, str):
-            raise f.Wrong(f"must be a string, not {f.kind_of(value)}", key, index)
-        domains.append(value)
-    return tuple(domains)
+    return f.texts(filters, key) if filters.get(key) is not None else None
 
 
 # --- writing ---------------------------------------------------------------------------------------------------

@@ -16,9 +16,7 @@ from typing import Final
 from bytespike.core.json_types import JSON, JSONObject
 from bytespike.core.usage import Usage
 from bytespike.protocols.openai_responses.names import aside, wire_members
-
-#: No answer consumes more: a larger figure is a broken or hostile upstream.
-TOKENS_MAX: Final = 1_000_000_000
+from bytespike.protocols.token_figures import count, figures_at
 
 #: For answers that carry no figures: the gateway has to count by itself.
 UNKNOWN: Final = Usage(exact=False)
@@ -35,27 +33,14 @@ _STANDARD: Final = frozenset(
 )
 
 
-def count(value: JSON) -> int:
-    """A token figure; anything that cannot be one is 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return 0
-    # Not-a-number fails both comparisons.
-    return int(value) if 0 < value < TOKENS_MAX else 0
-
-
-def _details(usage: JSONObject, key: str) -> JSONObject:
-    details = usage.get(key)
-    return details if isinstance(details, dict) else {}
-
-
 def read_usage(usage: JSONObject, searches: int = 0) -> Usage:
     """The buckets. Never raises, never gives a negative figure. `searches`: see `searches_in`."""
-    given = _details(usage, "input_tokens_details")
-    made = _details(usage, "output_tokens_details")
+    given = figures_at(usage, "input_tokens_details")
+    made = figures_at(usage, "output_tokens_details")
     prompt = count(usage.get("input_tokens"))
     read = count(given.get("cached_tokens"))
     written = count(given.get("cache_write_tokens"))
-    long = count(_details(given, "cache_write_tokens_details").get("ttl_12h_tokens"))
+    long = count(figures_at(given, "cache_write_tokens_details").get("ttl_12h_tokens"))
     written = max(written, long)
     if read > prompt:
         # Nobody can read more than there was: this vendor counts the cached tokens beside the prompt.
@@ -98,8 +83,8 @@ def _searched(item: JSONObject) -> bool:
 def write_usage(usage: Usage) -> JSONObject:
     """OpenAI's `usage`, with the reasoning also at the top, as the contract says. The total is always the sum."""
     told = wire_members(usage.extras)
-    given = dict(_details(told, "input_tokens_details"))
-    made = dict(_details(told, "output_tokens_details"))
+    given = dict(figures_at(told, "input_tokens_details"))
+    made = dict(figures_at(told, "output_tokens_details"))
     given["cached_tokens"] = usage.cache_read
     given["cache_write_tokens"] = usage.cache_write_5m + usage.cache_write_1h
     if usage.cache_write_1h:

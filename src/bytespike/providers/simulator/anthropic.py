@@ -63,7 +63,9 @@ def error_body(fault: Fault, request_id: str) -> bytes:
     kind = fault.kind or _TYPES.get(
         fault.status, "api_error" if fault.status >= 500 else "invalid_request_error"
     )
-    error = {"type": kind, "message": fault.message}
+    error: JSONObject = {"type": kind, "message": fault.message}
+    if fault.details:
+        error["details"] = fault.details[0]
     return _encode({"type": "error", "error": error, "request_id": request_id})
 
 

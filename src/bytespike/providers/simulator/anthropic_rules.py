@@ -132,6 +132,10 @@ def read_request(
 def _read(node: Node, header: str | None, account: str, world: World, wire: Wire, counting: bool) -> Asked:
     model = node.text("model")
     max_tokens = node.optional_integer("max_tokens", 0) if counting else node.integer("max_tokens", 0)
+    if node.has("thread"):
+        # The API says so of requests that it cannot thread; the simulator keeps no conversations of this dialect.
+        unsupported: JSONObject = {"error_code": "thread_unsupported_request", "unsupported": ["model"]}
+        raise Fault(400, "thread: message threads are not available for this model", details=(unsupported,))
     if not wire.lenient:
         node.only(FIELDS)
     system = _system(node, wire)
