@@ -80,7 +80,6 @@ class Gateway:
         self._models = assign(works)
         self._environment = {
             "PATH": os.environ.get("PATH", ""),
-            **({"PYTHONPATH": os.environ["PYTHONPATH"]} if os.environ.get("PYTHONPATH") else {}),
             "HOME": str(bench.processes.work),
             "PORT": str(self.port),
             "DATA_DIR": str(bench.processes.work / "data"),
