@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from bytespike.ledger.account import KeyAccount, Meter
-from bytespike.ledger.windows import SECOND_US
+from bytespike.ledger.windows import SECOND_US, RollingWindow, WindowSpec
 
 
 class WindowStanding(Struct, frozen=True):
@@ -47,18 +47,15 @@ def standing_of(account: KeyAccount, now_us: int) -> Standing:
 
 
 def _nearest(meters: Iterable[Meter], now_us: int) -> WindowStanding:
-    least, limit, window, spec = min(
-        (
-            (meter.window_left(limit, window, now_us), limit, window, spec)
-            for meter in meters
-            for limit, window, spec in meter.caps
-        ),
-        key=_remaining,
-    )
+    """Of the window with the least left; there is at least one."""
+    least: tuple[int, int, RollingWindow, WindowSpec] | None = None
+    for meter in meters:
+        for limit, window, spec in meter.caps:
+            left = meter.window_left(limit, window, now_us)
+            if least is None or left < least[0]:
+                least = (left, limit, window, spec)
+    assert least is not None, "nobody here has a window"
+    left, limit, window, spec = least
     leaves_us = window.oldest_leaves_us(now_us)
     reset_us = now_us if leaves_us is None else leaves_us
-    return WindowStanding(spec.name, limit, least, -(-reset_us // SECOND_US))
-
-
-def _remaining(found: tuple[int, object, object, object]) -> int:
-    return found[0]
+    return WindowStanding(spec.name, limit, left, -(-reset_us // SECOND_US))

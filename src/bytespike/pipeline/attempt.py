@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from msgspec import Struct, structs
 
@@ -202,12 +203,16 @@ def _path(endpoint: Endpoint, target: Target, plan: Plan, *, translated: bool = 
     return path if plan.peek.array and not translated else path + _AS_EVENTS
 
 
+@lru_cache(maxsize=16)
+def _raw_names(names: frozenset[str]) -> tuple[bytes, ...]:
+    return tuple(name.encode() for name in names)
+
+
 def _forwarded(call: Call, dialect: Dialect, endpoint: Endpoint) -> bytes:
     """The client's own headers that a same-dialect upstream should see."""
     lines: list[bytes] = []
     headers = call.headers
-    for name in dialect.request_headers:
-        raw = name.encode()
+    for raw in _raw_names(dialect.request_headers):
         value = headers.get(raw)
         if value is not None:
             lines.append(b"%b: %b\r\n" % (raw, value))
