@@ -1,6 +1,7 @@
 """The composition root: the one module, beside the command line, that may import everything.
 
-`assemble` puts the parts together and starts what runs in the background; `serve` does that and listens.
+`assemble` puts the parts together and starts what runs in the background; `serve` does that and listens. It is as long as the
+list of parts, and so is `assemble`: nothing is decided here.
 """
 
 from __future__ import annotations

@@ -207,3 +207,27 @@ def test_usage_and_balance_are_free_and_agree_with_the_ledger(gateway: RunningGa
     assert row["input_tokens"] == receipt["input_tokens"]
     balance = json.loads(gateway.request("GET", "/v1/balance", headers=headers).body)
     assert gateway.micro(balance["balance"]) == 1_000_000 - receipt["credits"]
+
+
+@pytest.mark.parametrize("word", ["true", "TRUE", "1", "yes", "on"])
+def test_whoever_asks_for_a_dry_run_in_any_words_pays_nothing(gateway: RunningGateway, word: str):
+    user = gateway.new_user(balance=1_000_000)
+    headers = {"x-api-key": gateway.new_key(user_id=user), "x-bytespike-dry-run": word}
+    answer = gateway.post("/v1/messages", body_of(CLAUDE), headers=headers)
+    assert (answer.status, json.loads(answer.body)["object"]) == (200, "dry_run")
+    gateway.settled()
+    assert gateway.balance(user) == 1_000_000
+
+
+def test_a_dry_run_that_is_neither_on_nor_off_is_refused_and_one_that_is_off_is_none(gateway: RunningGateway):
+    user = gateway.new_user(balance=1_000_000)
+    headers = {"x-api-key": gateway.new_key(user_id=user)}
+    answer = gateway.post(
+        "/v1/messages", body_of(CLAUDE), headers=headers | {"x-bytespike-dry-run": "please"}
+    )
+    assert answer.status == 400
+    assert b"x-bytespike-dry-run" in answer.body
+    gateway.settled()
+    assert gateway.balance(user) == 1_000_000
+    answer = gateway.post("/v1/messages", body_of(CLAUDE), headers=headers | {"x-bytespike-dry-run": "false"})
+    assert (answer.status, json.loads(answer.body)["type"]) == (200, "message")

@@ -10,6 +10,7 @@ errors into one line on standard error and an exit code: 1, or 2 where the call 
 from __future__ import annotations
 
 import asyncio
+import errno
 import inspect
 import sys
 from collections.abc import Callable, Coroutine, Generator
@@ -127,6 +128,9 @@ def errors_told() -> Generator[None]:
         _tell(f"the database does not answer: {error.strerror or error}")
         raise typer.Exit(FAILED) from None
     except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            _tell("address already in use: end what listens there, or choose another port with PORT=")
+            raise typer.Exit(FAILED) from None
         _tell(f"{error.filename or 'the system'}: {error.strerror or error}")
         raise typer.Exit(FAILED) from None
 

@@ -1,7 +1,8 @@
 """One client connection: bytes in, one request at a time to the application, its answer out.
 
 This is the edge of the relay path, so it is ours and thin: no scope, no messages, no middleware between the parser and
-the handler. A request is a task; its answer is one write if it is whole, and one write per piece if it streams.
+the handler. A request is a task; its answer is one write if it is whole, and one write per piece if it streams. One class
+holds all of a connection's state, and so one file, long as it is: every guarantee below is about how its events meet.
 
 What it guarantees:
 

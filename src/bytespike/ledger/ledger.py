@@ -15,13 +15,16 @@ for it asks for more as it goes (`extend`), and ends where there is no more.
 Where several processes spend, each holds against what it has borrowed (`leases.py`), and `acquire` borrows more first
 where that is too little. A process alone holds against everything.
 
-A posted receipt is in the spool when `post` returns (`spool.py`): the caller hands the last byte to the client after
-that, so what a client has received whole is never lost. A task drains the spool into the database (`drain.py`), another
+A posted receipt is in the spool (`spool.py`) when `post` returns, or, where it is gathered with others of its loop's turn,
+before anything leaves at that turn's end (`loop_turn.py`). The caller hands the last byte to the client after that, so what
+a client has received whole is never lost. A task drains the spool into the database (`drain.py`), another
 keeps house: forces the spool to disk, takes back holds whose request is gone, deletes what is drained; a third one
 shares with the other processes (`sharing.py`).
 
 Others may top up wallets and change keys at any time: `reload` and changed key records tell. A wallet that is debited by
 an operator while holds are open on it may end below zero by what those holds post.
+
+The file is long because a hold's whole life is in it: whoever changes how one resolves must see how one is taken.
 """
 
 from __future__ import annotations

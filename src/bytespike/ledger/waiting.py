@@ -24,7 +24,7 @@ log = structlog.get_logger("bytespike.ledger")
 T = TypeVar("T")
 
 #: How long a request waits, for its turn and for others to give back what they have idle.
-BORROW_S_MAX = 1.0
+BORROW_S_MAX = 3.0
 #: For one answer, until it looks again: taps on the shoulder may get lost.
 ANSWER_POLL_S = 0.05
 #: For how long nobody asks again when nothing could be had: the first time, and at most.

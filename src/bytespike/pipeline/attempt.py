@@ -67,17 +67,23 @@ class AttemptFailed(Exception):
 
     `error` is what the client is told if no other channel helps; `about` as in `core.dialect.UpstreamFailure`: errors
     about the request are told at once, all others move on to the next channel. `status`: the upstream's, or what its
-    error amounts to; 0 if none came.
+    error amounts to; 0 if none came. `cause`: for the operator, what broke where no answer came.
     """
 
     def __init__(
-        self, error: GatewayError, about: str, status: int = 0, retry_after: int | None = None
+        self,
+        error: GatewayError,
+        about: str,
+        status: int = 0,
+        retry_after: int | None = None,
+        cause: str | None = None,
     ) -> None:
         super().__init__(error.message)
         self.error = error
         self.about = about
         self.status = status
         self.retry_after = retry_after
+        self.cause = cause
 
 
 def about_of(error: GatewayError) -> str:
@@ -291,10 +297,13 @@ def timeouts_of(default: Timeouts, candidate: Candidate[Channel], seconds_left: 
 
 def failed_transport(error: TransportError, status: int = 0) -> AttemptFailed:
     """A broken exchange as the client and the router see it."""
+    told: GatewayError
     if error.kind.startswith("timeout"):
-        return AttemptFailed(UpstreamTimeout("the upstream did not answer in time"), "upstream", status)
-    if error.kind in ("connect", "tls", "blocked"):
-        return AttemptFailed(NoAvailableChannel("the upstream cannot be reached"), "upstream", status)
-    if error.kind == "too_large":
-        return AttemptFailed(UpstreamError("the upstream's answer is too large"), "upstream", status)
-    return AttemptFailed(UpstreamError("the connection to the upstream broke"), "upstream", status)
+        told = UpstreamTimeout("the upstream did not answer in time")
+    elif error.kind in ("connect", "tls", "blocked"):
+        told = NoAvailableChannel("the upstream cannot be reached")
+    elif error.kind == "too_large":
+        told = UpstreamError("the upstream's answer is too large")
+    else:
+        told = UpstreamError("the connection to the upstream broke")
+    return AttemptFailed(told, "upstream", status, cause=f"{error.kind}: {error.message}")

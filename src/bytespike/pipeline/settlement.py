@@ -93,6 +93,7 @@ class Settlement:
             model=self._plan.model.slug,
             status=failed.status,
             error=failed.error.code,
+            cause=failed.cause,
         )
         needs_operator = self._parts.health.note_failure(
             channel.id, failed.about, failed.status, failed.retry_after, now_us

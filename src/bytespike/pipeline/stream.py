@@ -50,7 +50,9 @@ async def relay_stream(
     prepared: Prepared,
     answer: Answer,
 ) -> None:
-    """Raises AttemptFailed while the client has seen nothing."""
+    """Raises AttemptFailed while the client has seen nothing.
+
+    Long, because every way in which a stream ends is one arm of one `try`: each settles once, and none may be missed."""
     reply = reply_of(parts, call, plan, prepared)
     # In passthrough it only ever writes an error, behind bytes that it has not seen.
     writer = call.dialect.stream_writer(structs.replace(reply, begun=True) if prepared.same else reply)

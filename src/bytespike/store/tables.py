@@ -3,6 +3,8 @@
 Who may write what: `transfers`, `accounts.balance`, `keys.spent`, `usage`, `attempts`, `rollups`, `meters`, `meter_sums`,
 `borrowers`, `leases` and `events` are written by the ledger alone; everything else by the control plane. Every control-plane
 write adds a row to `changes`, which is how running gateways learn of it.
+
+One file, as long as the list of tables: whoever reads a query looks here for what it reads.
 """
 
 from __future__ import annotations

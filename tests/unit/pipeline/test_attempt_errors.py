@@ -6,8 +6,9 @@ import pytest
 
 from bytespike import errors
 from bytespike.core.dialect import Target, UpstreamFailure, reported
-from bytespike.pipeline.attempt import Prepared, about_of, failed_answer, in_callers_words
+from bytespike.pipeline.attempt import Prepared, about_of, failed_answer, failed_transport, in_callers_words
 from bytespike.protocols.openai_chat import DIALECT
+from bytespike.upstream.errors import Kind, TransportError
 
 
 def prepared(upstream: str, requested: str) -> Prepared:
@@ -54,3 +55,22 @@ def test_an_answer_that_was_an_error_has_the_status_that_it_amounts_to() -> None
 def test_the_upstreams_name_for_a_model_is_not_told(upstream: str, said: str, told: str) -> None:
     error = in_callers_words(errors.InvalidRequest(said, param="p"), prepared(upstream, "gpt"))
     assert (error.message, error.param) == (told, "p")
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ("connect", "no_available_channel"),
+        ("tls", "no_available_channel"),
+        ("timeout_first_byte", "timeout"),
+        ("too_large", "upstream_error"),
+        ("reset", "upstream_error"),
+    ],
+)
+def test_the_operator_learns_what_broke_and_the_client_no_more_than_that_it_did(
+    kind: Kind, code: str
+) -> None:
+    failed = failed_transport(TransportError(kind, "api.example:443: name or service not known", sent=False))
+    assert failed.cause == f"{kind}: api.example:443: name or service not known"
+    assert failed.error.code == code
+    assert "api.example" not in failed.error.message

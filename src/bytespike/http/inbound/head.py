@@ -8,6 +8,10 @@ from urllib.parse import parse_qsl, unquote
 
 import httptools
 
+from bytespike.errors import InvalidRequest
+
+_ON = frozenset({b"true", b"1", b"yes", b"on"})
+_OFF = frozenset({b"false", b"0", b"no", b"off", b""})
 #: Query strings longer than this are not searched for a key.
 QUERY_BYTES_MAX = 4096
 _FORWARDED_HOPS_MAX = 16
@@ -96,6 +100,12 @@ def _parsed(text: str) -> IPv4Address | IPv6Address | None:
 
 
 def flag(headers: Mapping[bytes, bytes], name: bytes) -> bool:
-    """A header that is on when it says true."""
+    """A header that is on or off. Raises InvalidRequest for one that says neither: whoever sends it means something."""
     value = headers.get(name)
-    return value is not None and value.strip().lower() in (b"true", b"1")
+    if value is None:
+        return False
+    word = value.strip().lower()
+    if word in _ON or word in _OFF:
+        return word in _ON
+    told = name.decode("latin-1")
+    raise InvalidRequest(f"the header {told} is neither true nor false", param=told)
