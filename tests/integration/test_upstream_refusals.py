@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -67,13 +68,15 @@ class House:
         await self.first.__aenter__()
         await self.second.__aenter__()
         application = self.gateway.application
+        # Not the object's id: the next one may have it again.
+        tag = uuid4().hex
         async with application.control.writing("test") as write:
-            group = await groups.create(write, NewGroup(name=f"refusals{id(self)}"))
+            group = await groups.create(write, NewGroup(name=f"refusals {tag}"))
             self.ids: list[Any] = []
             for priority, (name, upstream) in enumerate((("first", self.first), ("second", self.second))):
                 urls = dict.fromkeys(("anthropic_messages", "openai_responses", "gemini"), "")
                 new = NewChannel(
-                    name=f"{name}{id(self)}",
+                    name=f"{name} {tag}",
                     platform="simulator",
                     credential="secret",
                     base_urls={**urls, "openai_chat": upstream.url},
@@ -83,7 +86,7 @@ class House:
                 )
                 self.ids.append((await channels.create(write, new)).channel.id)
             minted = await keys.create(
-                write, NewKey(name=f"k{id(self)}", user_id=self.gateway.user, group_id=group.id)
+                write, NewKey(name=f"k {tag}", user_id=self.gateway.user, group_id=group.id)
             )
         await application.parts.directory.poll()
         self.key = minted.plaintext
