@@ -12,13 +12,13 @@ from bytespike.protocols.openai_responses.envelope import (
     CallProof,
     Envelope,
     Hidden,
-    is_sealed,
     open_sealed,
     seal,
     seal_call_proof,
     seal_part,
     seal_reasoning,
 )
+from bytespike.protocols.sealed_text import is_sealed
 
 PROOF = c.Proof("anthropic_messages", 'sig/+="')
 

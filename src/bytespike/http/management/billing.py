@@ -8,10 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from bytespike.core.json_types import JSON, JSONObject
+from bytespike.core.json_types import JSONObject
 from bytespike.errors import InvalidRequest
 from bytespike.http.management.deps import CallerParam, Deps, DepsParam, PagingParam
 from bytespike.http.management.money_views import TransactionsView, answers
+from bytespike.http.management.pages import page_response
 from bytespike.http.management.period import Moment, micros
 from bytespike.http.management.spreadsheet import FormatParam, csv_response
 from bytespike.http.moments import moment
@@ -19,7 +20,6 @@ from bytespike.ledger.amounts import format_usd
 from bytespike.ledger.entries import Kind
 from bytespike.ledger.statements import KINDS, Entry, EntryFilter, statement, whole
 from bytespike.store.wallets import user_wallet
-from bytespike.wire.json import encode
 
 router = APIRouter(tags=["me"])
 
@@ -47,15 +47,8 @@ async def transactions(
     if format == "csv":
         return await _as_csv(deps, wanted)
     found = await statement(deps.control.engine, wanted, limit=paging.page_size, offset=paging.offset)
-    items: list[JSON] = [shown(entry) for entry in found.items]
-    body: JSONObject = {
-        "items": items,
-        "total": found.total,
-        "total_is_exact": found.total_is_exact,
-        "page": paging.page,
-        "page_size": paging.page_size,
-    }
-    return Response(encode(body), media_type="application/json")
+    items = [shown(entry) for entry in found.items]
+    return page_response(items, found.total, paging, total_is_exact=found.total_is_exact)
 
 
 async def _as_csv(deps: Deps, wanted: EntryFilter) -> Response:

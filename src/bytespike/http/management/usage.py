@@ -8,11 +8,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from bytespike.core.json_types import JSON, JSONObject
+from bytespike.core.json_types import JSONObject
 from bytespike.errors import InvalidRequest
 from bytespike.http.inbound.wallet import usage_row
 from bytespike.http.management.deps import CallerParam, Deps, DepsParam, PagingParam
 from bytespike.http.management.money_views import ReceiptsView, answers
+from bytespike.http.management.pages import page_response
 from bytespike.http.management.period import Moment, micros
 from bytespike.http.management.spreadsheet import FormatParam, csv_response
 from bytespike.ledger import usage_queries
@@ -82,15 +83,8 @@ async def rows(
     if format == "csv":
         return await _as_csv(deps, wanted)
     found = await list_usage(deps.control.engine, wanted, limit=paging.page_size, offset=paging.offset)
-    items: list[JSON] = [usage_row(row) for row in found.items]
-    body: JSONObject = {
-        "items": items,
-        "total": found.total,
-        "total_is_exact": found.total_is_exact,
-        "page": paging.page,
-        "page_size": paging.page_size,
-    }
-    return Response(encode(body), media_type="application/json")
+    items = [usage_row(row) for row in found.items]
+    return page_response(items, found.total, paging, total_is_exact=found.total_is_exact)
 
 
 async def _as_csv(deps: Deps, wanted: UsageFilter) -> Response:

@@ -18,7 +18,6 @@ from msgspec import Struct
 from bytespike.core.content import Citation, Proof, ReasoningPart, ToolCallPart
 from bytespike.protocols.anthropic_messages.names import NAME
 from bytespike.protocols.sealed_text import NO_ORIGIN, is_sealed, open_text, seal_text
-from bytespike.protocols.sealed_text import PREFIX as PREFIX
 
 
 class Envelope(Struct, frozen=True, omit_defaults=True):

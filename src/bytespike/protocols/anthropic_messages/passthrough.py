@@ -13,12 +13,12 @@ from bytespike.core.dialect import Peek, Target
 from bytespike.core.json_types import JSON, JSONObject
 from bytespike.core.usage import Usage
 from bytespike.errors import InvalidRequest, UpstreamError
-from bytespike.protocols.anthropic_messages.envelope import PREFIX, is_sealed
 from bytespike.protocols.anthropic_messages.errors import told_error
 from bytespike.protocols.anthropic_messages.fields import REQUIRED, WireError
 from bytespike.protocols.anthropic_messages.schema import ABSENT, DECODE_ERRORS, decode_head, decode_peek
 from bytespike.protocols.anthropic_messages.tools import WEB_SEARCH_PREFIX
 from bytespike.protocols.anthropic_messages.usage import plain_usage, read_usage
+from bytespike.protocols.sealed_text import PREFIX, is_sealed
 from bytespike.wire import json
 from bytespike.wire.jsonedit import replace_string_member
 

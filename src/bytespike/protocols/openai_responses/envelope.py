@@ -27,8 +27,6 @@ from bytespike.core import content as c
 from bytespike.core.json_types import JSON, JSONObject
 from bytespike.protocols.openai_responses.names import NAME
 from bytespike.protocols.sealed_text import NO_ORIGIN, open_text, seal_text
-from bytespike.protocols.sealed_text import PREFIX as PREFIX
-from bytespike.protocols.sealed_text import is_sealed as is_sealed
 from bytespike.wire import json
 
 

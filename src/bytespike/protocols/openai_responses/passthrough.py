@@ -18,7 +18,6 @@ from bytespike.core.json_types import JSON, JSONObject
 from bytespike.core.usage import Usage
 from bytespike.errors import InvalidRequest, UpstreamError
 from bytespike.protocols.openai_responses.echo import text_format
-from bytespike.protocols.openai_responses.envelope import PREFIX, is_sealed
 from bytespike.protocols.openai_responses.names import OWN_MEMBER
 from bytespike.protocols.openai_responses.request_in import refuse_unkept
 from bytespike.protocols.openai_responses.response import failure_of
@@ -31,6 +30,7 @@ from bytespike.protocols.openai_responses.schema import (
 )
 from bytespike.protocols.openai_responses.tools import WEB_SEARCH_PREFIX
 from bytespike.protocols.openai_responses.usage import count, read_usage
+from bytespike.protocols.sealed_text import PREFIX, is_sealed
 from bytespike.wire import json
 from bytespike.wire.jsonedit import replace_string_member
 
