@@ -19,6 +19,7 @@ from bytespike.catalog.definition import WrongDefinition, check
 from bytespike.catalog.models import (
     ImageRate,
     Kind,
+    MediaLimits,
     Model,
     TokenRates,
     VideoRate,
@@ -97,6 +98,7 @@ class _Row(Struct, frozen=True, forbid_unknown_fields=True):
     images: tuple[_ImageRate, ...] = ()
     submit_fee: str = "0"
     video: tuple[_VideoRate, ...] = ()
+    media: MediaLimits = MediaLimits()
 
 
 class _AliasRow(Struct, frozen=True, forbid_unknown_fields=True):
@@ -182,6 +184,7 @@ def _model(family: _Family, row: _Row) -> Model:
             for rate in row.images
         ),
         video=_video(row),
+        media=row.media,
     )
     check(model)
     return model

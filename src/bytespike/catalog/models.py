@@ -96,6 +96,43 @@ class VideoRates(Struct, frozen=True, forbid_unknown_fields=True):
     seconds: tuple[VideoRate, ...]
 
 
+class MediaLimits(Struct, frozen=True, forbid_unknown_fields=True):
+    """What an image or video model takes. An empty list: the model does not take the parameter at all, but for `sizes`
+    where `pixels_max` is set: any size within the bounds then. Every `..._default` is "" or 0 where the provider decides.
+
+    `sizes` "1024x1024" or names ("2K", "auto"); `seconds` the lengths of a video; `references_max` images that may be given
+    along; `frames`: which roles of frames a video takes. `extras`: further parameters that pass as they are.
+    """
+
+    sizes: tuple[str, ...] = ()
+    size_default: str = ""
+    pixels_min: int = 0
+    pixels_max: int = 0
+    aspect_ratios: tuple[str, ...] = ()
+    aspect_ratio_default: str = ""
+    resolutions: tuple[str, ...] = ()
+    resolution_default: str = ""
+    seconds: tuple[int, ...] = ()
+    seconds_default: int = 0
+    qualities: tuple[str, ...] = ()
+    quality_default: str = ""
+    styles: tuple[str, ...] = ()
+    backgrounds: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
+    format_default: str = ""
+    n_max: int = 1
+    references_max: int = 0
+    frames: tuple[Literal["first_frame", "last_frame"], ...] = ()
+    mask: bool = False
+    seed: bool = False
+    negative_prompt: bool = False
+    watermark: bool = False
+    audio: bool = False
+    partial_images_max: int = 0
+    prompt_chars_max: int = 32_000
+    extras: tuple[str, ...] = ()
+
+
 class Model(Struct, frozen=True):
     """One model of the catalog.
 
@@ -126,3 +163,4 @@ class Model(Struct, frozen=True):
     rates: TokenRates = TokenRates()
     images: tuple[ImageRate, ...] = ()
     video: VideoRates | None = None
+    media: MediaLimits = MediaLimits()

@@ -1,0 +1,9 @@
+"""Images and video: what is asked for, who makes it, and where it is kept.
+
+order.py      what is to be made, in one vocabulary for every provider
+adapter.py    what a provider's adapter is; `adapters/` has them
+images/       synchronous images: a request's life
+tasks/        asynchronous tasks: rows, the worker, callbacks
+objects/      the object store, and the signed URLs that lead to it
+probe/        width, height and duration, read from a file's own bytes
+"""

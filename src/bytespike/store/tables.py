@@ -294,6 +294,8 @@ usage = Table(
     Column("notices", JSON, nullable=False),
     Column("latency_ms", Integer, nullable=False),
     Column("first_token_ms", Integer, nullable=False),
+    Column("images", BigInteger, nullable=False, server_default=text("0")),
+    Column("seconds", BigInteger, nullable=False, server_default=text("0")),  # of video
     Index(None, "key_id", "at"),
     Index(None, "user_id", "at"),
     Index(None, "at"),

@@ -1,4 +1,4 @@
-"""All migrations together make what `store/tables.py` says."""
+"""All migrations together make what `store/tables.py` and `store/media_tables.py` say."""
 
 import asyncio
 from pathlib import Path
@@ -12,7 +12,7 @@ from sqlalchemy.engine.interfaces import ReflectedIndex
 from bytespike.ledger.rollups import DAY_US, Sums, Wanted, summed, total, wrong_rollups
 from bytespike.store import engine as store_engine
 from bytespike.store import tables
-from bytespike.store.tables import metadata
+from bytespike.store.media_tables import metadata
 
 
 def _schema(connection: Connection) -> dict[str, dict[str, object]]:
