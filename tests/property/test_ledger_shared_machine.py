@@ -41,6 +41,7 @@ from tests.support.shared_ledgers import (
     borrowers,
     kill,
     leases,
+    look_after,
     nothing_lent_beyond_what_is_written,
 )
 
@@ -143,7 +144,7 @@ class SharedMachine(RuleBasedStateMachine):
         self.model = Model()
         self.numbers = 0
         self.alive: dict[str, Ledger] = {}
-        self.dead: set[str] = set()
+        self.dead: dict[str, str] = {}  # their ids by name
         # What a process that is gone had started counts for a minute by everybody's clock: about a minute, if it is set.
         self.blurred_until_us = 0
 
@@ -190,7 +191,7 @@ class SharedMachine(RuleBasedStateMachine):
             self.alive[name] = ledger
 
         self.run(go())
-        self.dead.discard(name)
+        self.dead.pop(name, None)
         self.blur()
 
     async def account(self, ledger: Ledger, key: str) -> KeyAccount:
@@ -380,8 +381,9 @@ class SharedMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def one_dies(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(sorted(self.alive)))
-        self.run(kill(self.alive.pop(name)))
-        self.dead.add(name)
+        ledger = self.alive.pop(name)
+        self.dead[name] = ledger._sharing.id
+        self.run(kill(ledger))
         self.gone(name)
 
     @precondition(lambda self: len(self.alive) > 1)
@@ -400,7 +402,7 @@ class SharedMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def the_dead_are_looked_after(self, data: st.DataObject) -> None:
         self.blur()
-        self.run(self.some(data)._sharing.adopt_dead())
+        self.run(look_after(self.some(data), self.dead.values()))
         self.dead.clear()
 
     # --- what must be true -------------------------------------------------------------------------------------

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Collection
+
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -13,11 +16,24 @@ from bytespike.store.engine import reading
 
 async def kill(ledger: Ledger) -> None:
     """What a dead process leaves: its spool's files and what it had borrowed, and no lock."""
-    for task in ledger._upkeep.tasks:
+    tasks = tuple(ledger._upkeep.tasks)
+    for task in tasks:
         task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
     ledger._sharing.wake.close()
     await ledger._drain.close()
     ledger._spool.close()
+
+
+async def look_after(by: Ledger, dead: Collection[str]) -> None:
+    """Everything that the `dead` borrowers left has been taken care of: by `by`, or by whoever of the others, all of which
+    look from time to time, had begun with it before."""
+    async with asyncio.timeout(60):
+        while True:
+            await by._sharing.adopt_dead()
+            if not {each.id for each in await by._sharing._look_around()}.intersection(dead):
+                return
+            await asyncio.sleep(0.01)
 
 
 async def leases(engine: AsyncEngine) -> dict[tuple[str, str], int]:

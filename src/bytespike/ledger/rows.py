@@ -56,6 +56,8 @@ def usage_row(receipt: Receipt) -> Row:
         else _NO_NOTICES,
         receipt.latency_ms,
         receipt.first_token_ms,
+        usage.images,
+        usage.seconds,
     )
 
 

@@ -38,7 +38,7 @@ from bytespike.ledger.rows import Row, Value
 from bytespike.store.members import MEMBER_PREFIX
 from bytespike.store.tables import accounts, attempts, keys, members, meter_sums, meters, transfers, usage
 
-#: Rows of one statement, at most. SQLite takes 32,766 variables, PostgreSQL 32,767 (a usage row has 31), and a batch of
+#: Rows of one statement, at most. SQLite takes 32,766 variables, PostgreSQL 32,767 (a usage row has 33), and a batch of
 #: the drain is no larger.
 ROWS_MAX = 512
 #: The same where a statement compares every row with every other.

@@ -58,7 +58,7 @@ def test_a_receipt_becomes_a_usage_row_a_transfer_and_its_attempts(tmp_path: Pat
     async def body(built: House, ledger: Ledger, account: KeyAccount) -> None:
         hold = ledger.hold(account, "r1", 9)
         at = built.clock.now_us()
-        usage = Usage(1, 2, 3, 4, 5, 6, 7, exact=False)
+        usage = Usage(1, 2, 3, 4, 5, 6, 7, 8, 9, exact=False)
         receipt = receipt_for(
             hold, at, 7, usage=usage, stream=True, notices=("top_k: dropped",), end_reason="client_gone"
         )
@@ -107,6 +107,8 @@ def test_a_receipt_becomes_a_usage_row_a_transfer_and_its_attempts(tmp_path: Pat
                 "notices": ["top_k: dropped"],
                 "latency_ms": 120,
                 "first_token_ms": 30,
+                "images": 8,
+                "seconds": 9,
             }
         ]
         usage_transfers = [row for row in await rows(built, tables.transfers) if row["kind"] == "usage"]

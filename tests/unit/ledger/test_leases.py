@@ -26,6 +26,7 @@ from tests.support.shared_ledgers import (
     borrowers,
     kill,
     leases,
+    look_after,
     nothing_lent_beyond_what_is_written,
 )
 
@@ -360,7 +361,7 @@ def test_a_dead_process_keeps_what_it_had_borrowed_until_its_spool_is_drained(
                 await third.start()
                 assert third._sharing.id == dead
             else:
-                await second._sharing.adopt_dead()
+                await look_after(second, {dead})
                 assert await borrowers(built.engine) == [second._sharing.id]
             assert (WALLET, dead) not in await leases(built.engine)
             assert await built.usage_ids() == ["r1"]

@@ -17,7 +17,7 @@ from bytespike.ledger.spool import Spool
 from bytespike.store import events
 from bytespike.store.engine import reading
 from tests.support.ledger_house import START_US, USD, House, house, key_record, receipt_for, running
-from tests.support.shared_ledgers import kill
+from tests.support.shared_ledgers import kill, look_after
 
 WALLET = user_wallet("u1")
 
@@ -139,7 +139,7 @@ def test_many_processes_tell_it_once(tmp_path: Path) -> None:
         # One dies with its spool full: another of the host drains that.
         await kill(ledgers[0])
         await asyncio.gather(ledgers[1].flush(), ledgers[2].flush())
-        await ledgers[1]._sharing.adopt_dead()
+        await look_after(ledgers[1], {ledgers[0]._sharing.id})
         assert await built.balance() == 1 * USD
         assert len(await told(built)) == 1
         for ledger in ledgers[1:]:
