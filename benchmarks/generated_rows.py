@@ -154,6 +154,8 @@ def _columns(keys: int) -> dict[str, str]:
         "notices": "'[]'",
         "latency_ms": "r % 9000",
         "first_token_ms": "r % 800",
+        "images": "0",
+        "seconds": "0",
     }
 
 
