@@ -40,11 +40,12 @@ from bytespike.ledger.rollups import Rollups
 from bytespike.ledger.rows import Row, attempt_row, receipt_hash, receipt_key, transfer_row, usage_row
 from bytespike.ledger.spool import Position, Spool, Unread
 from bytespike.store.members import member_id
+from bytespike.store.writer import writer
 
 log = structlog.get_logger("bytespike.ledger")
 
-#: Records of one transaction.
-BATCH_RECORDS = sql.ROWS_MAX
+#: Records of one transaction: each costs a dozen statements besides those for its rows.
+BATCH_RECORDS = 1024
 #: Records prepared in one go, before other work of the process gets a turn.
 _SLICE_RECORDS = 64
 #: How much of an error is logged.
@@ -134,7 +135,7 @@ class Drain:
         self._one_batch = asyncio.Lock()
         self._many = sql.ManyRows(engine.dialect)
         self._rollups = Rollups(engine.dialect)
-        self._connection: AsyncConnection | None = None
+        self._writer = writer(engine)
         self.borrower: str | None = None
         self.low_balance = low_balance
         self._look_until = Position(0, 0)
@@ -171,9 +172,7 @@ class Drain:
 
     async def close(self) -> None:
         """Give the connection back. The next batch takes another."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
+        await self._writer.close()
 
     async def _put(self, unread: Unread) -> None:
         """Write these, splitting where the database refuses; release what is done as it is done."""
@@ -209,42 +208,40 @@ class Drain:
         """One transaction for these records; `look`: leave out what the books have already."""
         batch = await _batch_of(unread.frames)
         posted = _sums_of(batch.receipts)
-        if self._connection is None:
-            self._connection = await self._engine.connect()
-        connection = self._connection
-        transaction = await connection.begin()
+        await self._writer.begin()
         async with self._books:
-            try:
-                fresh, moved = batch, posted
-                if look:
-                    fresh = await _not_known(connection, batch)
-                    moved = _sums_of(fresh.receipts)
-                balances = await self._move_money(connection, posted, moved, _newest(batch.receipts))
-                spent = await self._raise_spent(connection, posted, moved)
-                await self._add_to_meters(connection, fresh.receipts, moved)
-                if self.borrower is not None:
-                    await lending.drained(
-                        connection,
-                        self.borrower,
-                        moved.by_wallet,
-                        moved.by_key,
-                        moved.by_model,
-                        moved.by_member,
-                    )
-                await self._many.write(connection, "add_usage", fresh.usage)
-                await self._many.write(connection, "add_transfers", fresh.transfers)
-                await self._many.write(connection, "add_attempts", batch.attempts)
-                await self._rollups.add(connection, fresh.receipts)
-            except BaseException:
-                await transaction.rollback()
-                raise
-            self._committing = True
-            await transaction.commit()
+            balances, spent = await self._writer.run(
+                lambda connection: self._write(connection, batch, posted, look), self._about_to_commit
+            )
             self._committing = False
             self._drained(
                 Drained(posted.by_wallet, posted.by_key, posted.by_model, posted.by_member, balances, spent)
             )
             self._spool.release(unread)
+
+    def _about_to_commit(self) -> None:
+        self._committing = True
+
+    async def _write(
+        self, connection: AsyncConnection, batch: _Batch, posted: _Sums, look: bool
+    ) -> tuple[dict[str, int], dict[str, int]]:
+        """Everything that a batch is in the database. Gives the new balances of its wallets and the new spend of its keys."""
+        fresh, moved = batch, posted
+        if look:
+            fresh = await _not_known(connection, batch)
+            moved = _sums_of(fresh.receipts)
+        balances = await self._move_money(connection, posted, moved, _newest(batch.receipts))
+        spent = await self._raise_spent(connection, posted, moved)
+        await self._add_to_meters(connection, fresh.receipts, moved)
+        if self.borrower is not None:
+            await lending.drained(
+                connection, self.borrower, moved.by_wallet, moved.by_key, moved.by_model, moved.by_member
+            )
+        await self._many.write(connection, "add_usage", fresh.usage)
+        await self._many.write(connection, "add_transfers", fresh.transfers)
+        await self._many.write(connection, "add_attempts", batch.attempts)
+        await self._rollups.add(connection, fresh.receipts)
+        return balances, spent
 
     async def _move_money(
         self, connection: AsyncConnection, posted: _Sums, moved: _Sums, at_us: int

@@ -19,12 +19,13 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import create_engine as create_blocking_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 #: How long a SQLite writer waits for the write lock before it fails.
 BUSY_TIMEOUT_MS = 10_000
@@ -95,6 +96,17 @@ def create_engine(url: str) -> AsyncEngine:
         )
     except ModuleNotFoundError as error:
         raise WrongDatabaseURL(f"PostgreSQL needs the package {error.name}, which is not installed") from None
+
+
+def blocking(engine: AsyncEngine) -> Engine | None:
+    """An engine without a pool on the same SQLite file, whose calls block. None: the database is none, or in memory."""
+    url = engine.url
+    if engine.dialect.name != "sqlite" or url.database in (None, "", ":memory:"):
+        return None
+    twin = create_blocking_engine(url.set(drivername="sqlite"), poolclass=NullPool)
+    event.listen(twin, "connect", _prepare_sqlite)
+    event.listen(twin, "begin", _begin_sqlite)
+    return twin
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
