@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from benchmarks import ledger_rows, machine, measured, prerequisites, procfs, report, results
+from benchmarks import ledger_rows, machine, measured, prerequisites, procfs, report, results, tasks
 from benchmarks.cases import FULL, PEERS, QUICK, Effort
 from benchmarks.load import Loader
 from benchmarks.processes import NotMeasured
@@ -46,6 +46,9 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         type=int,
         help=f"receipts behind the pages of usage (default: {ledger_rows.ROWS:,} in a whole run, else none; 0: none)",
     )
+    parser.add_argument(
+        "--no-tasks", action="store_true", help="leave tasks out of a whole run (half a minute)"
+    )
     parser.add_argument("--list", action="store_true", help="list the cases and stop")
     parser.add_argument("--peers", action="store_true", help="measure LiteLLM and Portkey too")
     parser.add_argument(
@@ -81,6 +84,8 @@ def main() -> int:
         rows = _rows(options)
         if rows:
             parts[0] = _with_rows(parts[0], rows, keep=options.keep)
+        if _whole(options) and not options.no_tasks:
+            parts[0] = _with_tasks(parts[0], keep=options.keep)
     except (prerequisites.Missing, NotMeasured) as problem:
         print(f"not measured: {problem}", file=sys.stderr)
         return FAILED
@@ -114,7 +119,12 @@ def _rows(options: argparse.Namespace) -> int:
     """How many receipts there are to be. A part of a run, and a comparison, go without."""
     if options.rows is not None:
         return options.rows
-    return 0 if options.only or options.quick or options.prove else ledger_rows.ROWS
+    return ledger_rows.ROWS if _whole(options) else 0
+
+
+def _whole(options: argparse.Namespace) -> bool:
+    """Not a part of a run, nor a comparison."""
+    return not (options.only or options.quick or options.prove)
 
 
 def _with_rows(part: report.Part, rows: int, *, keep: bool) -> report.Part:
@@ -124,6 +134,16 @@ def _with_rows(part: report.Part, rows: int, *, keep: bool) -> report.Part:
         figures = ledger_rows.measure(rows, keep=keep)
     except NotMeasured as problem:
         return dataclasses.replace(part, failures={**part.failures, "rows": str(problem)})
+    return dataclasses.replace(part, figures=(*part.figures, *figures))
+
+
+def _with_tasks(part: report.Part, *, keep: bool) -> report.Part:
+    """What tasks cost; it is told if that cannot be measured."""
+    print(f"tasks, and {tasks.IN_FLIGHT:,} of them in flight", flush=True)
+    try:
+        figures = tasks.measure(keep=keep)
+    except NotMeasured as problem:
+        return dataclasses.replace(part, failures={**part.failures, "tasks": str(problem)})
     return dataclasses.replace(part, figures=(*part.figures, *figures))
 
 

@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
-#: x: times nginx in the same run.
-Unit: TypeAlias = Literal["x", "us", "ms", "MB", "KB"]
+#: x: times nginx in the same run. %: of one core.
+Unit: TypeAlias = Literal["x", "us", "ms", "MB", "KB", "%", "/s"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -15,11 +15,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from benchmarks import audit, prompts
+from benchmarks.commanded import told_by
 from benchmarks.load import Tally
-from benchmarks.processes import NotMeasured, free_port
+from benchmarks.processes import free_port
 from benchmarks.subjects.subject import Bench
 from benchmarks.work import UPSTREAM_MODELS, Dialect, Manner, Target, Work, path
 
@@ -28,7 +27,6 @@ _USER = "bench@example.com"
 _PLENTY = "1000000"
 _CONCURRENCY = "50000"
 _UPSTREAM_CONNECTIONS = "20000"
-_CLI_SECONDS_MAX = 60
 #: One manner each, by upstream. The first gets the agent's prompt, so its window must be wide.
 _SLUGS: dict[Dialect, tuple[str, ...]] = {
     "anthropic": (
@@ -75,7 +73,6 @@ class Gateway:
 
     def __init__(self, bench: Bench, works: Iterable[Work]) -> None:
         """Raises NotMeasured."""
-        self._root = bench.processes.root
         self.port = free_port()
         self._models = assign(works)
         self._environment = {
@@ -157,22 +154,7 @@ class Gateway:
 
     def _run(self, commands: list[list[str]]) -> list[dict[str, Any]]:
         """Each command's JSON. Raises NotMeasured."""
-        try:
-            done = subprocess.run(
-                [sys.executable, "-m", "benchmarks.commands"],
-                cwd=self._root,
-                env=self._environment,
-                input=msgspec.json.encode(commands),
-                capture_output=True,
-                timeout=_CLI_SECONDS_MAX,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise NotMeasured(f"the gateway's commands: {error}") from None
-        if done.returncode:
-            told = done.stderr.decode(errors="replace").strip()
-            raise NotMeasured(f"a command of the gateway failed: {told[-800:]}")
-        return msgspec.json.decode(done.stdout)
+        return told_by(commands, self._environment)
 
 
 def assign(works: Iterable[Work]) -> dict[tuple[Dialect, Manner], str]:

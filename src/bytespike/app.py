@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import socket
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -20,7 +21,6 @@ from typing import Any, cast
 import structlog
 import uvicorn
 import uvloop
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -29,7 +29,8 @@ from bytespike.accounts import channels
 from bytespike.accounts.control import Control
 from bytespike.accounts.directory import Directory
 from bytespike.accounts.master_key import open_box
-from bytespike.accounts.records import Routes
+from bytespike.accounts.records import Channel, Routes
+from bytespike.accounts.secrets import SecretUnreadable
 from bytespike.catalog.resolve import Catalog, load_catalog
 from bytespike.clock import SystemClock
 from bytespike.conversations.conversations import Conversations
@@ -43,7 +44,9 @@ from bytespike.http.inbound.gateway import GatewayApp, Route
 from bytespike.http.inbound.generate import serve_generate
 from bytespike.http.inbound.head import Addresses
 from bytespike.http.inbound.health import healthz, metrics_page, readyz
+from bytespike.http.inbound.images import image_routes, serve_chat
 from bytespike.http.inbound.live import serve_live
+from bytespike.http.inbound.media import media_routes
 from bytespike.http.inbound.models import caller_dialect, get_model, list_models
 from bytespike.http.inbound.pricing import pricing
 from bytespike.http.inbound.probes import hello
@@ -53,18 +56,27 @@ from bytespike.http.inbound.text import serve_text
 from bytespike.http.inbound.wallet import balance, usage
 from bytespike.http.management.app import create_management_app
 from bytespike.http.management.pricing import price_list
+from bytespike.http.readiness import Readiness
 from bytespike.ledger.amounts import parse_usd
 from bytespike.ledger.ledger import Ledger
 from bytespike.ledger.spool import Spool
 from bytespike.ledger.usage_queries import list_usage
+from bytespike.media.assembly import Media, Outside, backend_of, media_parts
 from bytespike.observe.logs import configure_logs
 from bytespike.observe.metrics import Metrics
+from bytespike.observe.pulse import pulse
+from bytespike.observe.shelf import Shelf, clear
+from bytespike.observe.tracing import OpenSink, Tracing
+from bytespike.pipeline.carrying import asking
+from bytespike.pipeline.figures import figures_of_ledger, figures_of_pool
 from bytespike.pipeline.parts import CatalogView, Limits, Parts
 from bytespike.pricing.defaults import default_prices
 from bytespike.protocols.registry import DIALECTS
+from bytespike.providers.access_tokens import AccessTokens
+from bytespike.routing.ceilings import Ceilings
 from bytespike.routing.health import HealthBoard
-from bytespike.settings import Settings
-from bytespike.store.engine import create_engine, migrate, reading
+from bytespike.settings import Settings, header_list
+from bytespike.store.engine import create_engine, migrate
 from bytespike.upstream.client import Client
 from bytespike.upstream.fetch import FETCH_LIMITS, LOOKUPS_MAX, Fetcher
 from bytespike.upstream.guard import GuardedResolver
@@ -74,6 +86,8 @@ from bytespike.upstream.tls import client_context
 
 log = structlog.get_logger("bytespike.app")
 
+#: Between two tries to write down that a channel was refused.
+REFUSAL_RETRY_S = 1.0
 #: How long upstream calls may take to end when everything else has.
 UPSTREAM_DRAIN_SECONDS = 2.0
 #: Container objects that may be made before the youngest are looked through.
@@ -86,6 +100,7 @@ class Application:
 
     gateway: GatewayApp
     parts: Parts
+    media: Media
     control: Control
     engine: AsyncEngine
     metrics: Metrics
@@ -94,10 +109,11 @@ class Application:
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a process stands among those that serve together. `number`: from 0; the spool goes with it. `listening`: the
-    socket that it was given, None for one of its own."""
+    sockets that it was given; none: one of its own. `ceilings`: the memory in which they count together."""
 
     number: int = 0
-    listening: socket.socket | None = None
+    listening: tuple[socket.socket, ...] = ()
+    ceilings: memoryview | None = None
 
 
 def spool_dir(settings: Settings, number: int) -> Path:
@@ -105,12 +121,23 @@ def spool_dir(settings: Settings, number: int) -> Path:
     return settings.data_dir / (f"spool-{number}" if number else "spool")
 
 
-@asynccontextmanager
-async def assemble(settings: Settings, worker: int = 0) -> AsyncGenerator[Application]:
-    """The gateway without a socket. Migrates the database, recovers the spool, and follows changes until left. `worker`:
-    its number among those that share the data directory.
+def shelf_dir(settings: Settings) -> Path:
+    """Where workers tell each other what they have counted."""
+    return settings.data_dir / "metrics"
 
-    Raises: MasterKeyError, SpoolLocked, SQLAlchemyError, OSError.
+
+@asynccontextmanager
+async def assemble(
+    settings: Settings,
+    worker: int = 0,
+    outside: Outside | None = None,
+    ceilings: memoryview | None = None,
+) -> AsyncGenerator[Application]:
+    """The gateway without a socket. Migrates the database, recovers the spool, and follows changes until left. `worker`:
+    its number among those that share the data directory. `outside`: what tests replace. `ceilings`: the memory that it
+    shares with the others.
+
+    Raises: MasterKeyError, SpoolLocked, StoreUnavailable, SQLAlchemyError, OSError.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     clock = SystemClock()
@@ -164,9 +191,14 @@ async def assemble(settings: Settings, worker: int = 0) -> AsyncGenerator[Applic
             stack.push_async_callback(fetcher.close, UPSTREAM_DRAIN_SECONDS)
         conversations = Conversations(engine, clock, days=settings.response_days)
         await stack.enter_async_context(_running(conversations.run()))
-        refusals = _Refusals(Control(engine, box, clock))
+        refusals = _Refusals(Control(engine, box, clock), health)
+        metrics = Metrics(Shelf(shelf_dir(settings), worker) if settings.workers > 1 else None)
+        tracing = await stack.enter_async_context(_tracing(settings, worker))
         parts = Parts(
+            tallies=metrics.tallies,
+            tracing=tracing,
             credential_refused=refusals.put,
+            tokens=AccessTokens(clock, asking(upstream)),
             fetcher=fetcher,
             clock=clock,
             directory=directory,
@@ -174,6 +206,7 @@ async def assemble(settings: Settings, worker: int = 0) -> AsyncGenerator[Applic
             ledger=ledger,
             conversations=conversations,
             health=health,
+            ceilings=Ceilings(clock.monotonic_ns, ceilings, worker if ceilings is not None else 0),
             upstream=upstream,
             timeouts=Timeouts(
                 connect=settings.connect_timeout_s,
@@ -188,6 +221,7 @@ async def assemble(settings: Settings, worker: int = 0) -> AsyncGenerator[Applic
                 body_bytes_max=settings.body_bytes_max,
                 body_seconds=settings.body_timeout_s,
                 answer_bytes_max=settings.answer_bytes_max,
+                stream_ping_s=settings.stream_ping_s,
             ),
         )
         followers = _Followers(parts, shipped)
@@ -196,9 +230,13 @@ async def assemble(settings: Settings, worker: int = 0) -> AsyncGenerator[Applic
         await stack.enter_async_context(_running(followers.run()))
         await stack.enter_async_context(_running(refusals.run()))
         control = Control(engine, box, clock)
-        metrics = _metrics(parts)
-        gateway = _routes(settings, parts, control, metrics, engine)
-        yield Application(gateway, parts, control, engine, metrics)
+        _observed(metrics, parts)
+        await stack.enter_async_context(_running(pulse(metrics, shared=settings.workers > 1)))
+        readiness = Readiness(engine, ledger, directory)
+        await readiness.start()
+        media = await stack.enter_async_context(media_parts(settings, engine, box, spool.id, parts, outside))
+        gateway = _routes(settings, parts, media, control, metrics, engine, readiness)
+        yield Application(gateway, parts, media, control, engine, metrics)
 
 
 def serve(
@@ -210,12 +248,17 @@ def serve(
         runner.run(_serve(settings, on_ready, place or Place()))
 
 
-async def prepare(settings: Settings) -> None:
-    """Make what several processes would otherwise all make at once: the data directory, the schema, the master key.
+async def prepare(settings: Settings, *, again: bool = False) -> None:
+    """Make what several processes would otherwise all make at once: the data directory, the folder of objects, the
+    schema, the master key. `again`: others serve here already, and go on counting.
 
-    Raises: MasterKeyError, SQLAlchemyError, OSError.
+    Raises: MasterKeyError, StoreUnavailable, SQLAlchemyError, OSError.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    backend_of(settings)
+    if not again:
+        # What workers of another time have counted is over.
+        clear(shelf_dir(settings))
     engine = create_engine(settings.database_url)
     try:
         await migrate(engine)
@@ -225,17 +268,17 @@ async def prepare(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings, on_ready: Callable[[str], None] | None, place: Place) -> None:
-    async with assemble(settings, place.number) as application:
+    async with assemble(settings, place.number, ceilings=place.ceilings) as application:
 
         def announce(port: int) -> None:
-            url = settings.public_base_url or f"http://{_reachable(settings.host)}:{port}"
+            application.media.links.listening = f"http://{_reachable(settings.host)}:{port}"
+            url = settings.public_base_url or application.media.links.listening
             log.info("listening", url=url)
             if on_ready is not None:
                 on_ready(url)
 
         settle_memory()
-        sockets = None if place.listening is None else [place.listening]
-        await Listener(application.gateway, settings, announce).serve(sockets)
+        await Listener(application.gateway, settings, announce).serve(list(place.listening) or None)
 
 
 def settle_memory() -> None:
@@ -280,37 +323,56 @@ class Listener(uvicorn.Server):
             )
         )
         self._on_listening = on_listening
+        self._readiness = gateway.readiness
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._on_listening(self.servers[0].sockets[0].getsockname()[1])
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._readiness.draining = True
+        await super().shutdown(sockets)
+
 
 class _Refusals:
-    """Channels whose credential an upstream refuses are disabled, with the reason, until an operator has looked."""
+    """Channels whose credential an upstream refuses are disabled, with the reason, until an operator has looked. `health`
+    keeps them out of this process's way in the meantime."""
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: Control, health: HealthBoard) -> None:
         self._control = control
-        self._found: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
+        self._health = health
+        self._found: asyncio.Queue[tuple[Channel, int]] = asyncio.Queue()
 
-    def put(self, channel_id: str, status: int) -> None:
-        log.error("the upstream refuses the channel's credential", channel_id=channel_id, status=status)
-        self._found.put_nowait((channel_id, status))
+    def put(self, channel: Channel, status: int) -> None:
+        log.error(
+            "the upstream refuses the channel's credential",
+            channel=channel.name,
+            channel_id=channel.id,
+            status=status,
+        )
+        self._found.put_nowait((channel, status))
 
     async def run(self) -> None:
+        """Write down what was found, one after the other; a database that is away is asked again until it is back."""
         while True:
-            channel_id, status = await self._found.get()
-            try:
-                async with self._control.writing("gateway") as write:
-                    await channels.disable(
-                        write, channel_id, f"the upstream refused its credential ({status})"
+            channel, status = await self._found.get()
+            while True:
+                try:
+                    async with self._control.writing("gateway") as write:
+                        written = await channels.refused(write, channel, status)
+                    break
+                except SecretUnreadable:
+                    written = True
+                    break
+                except (SQLAlchemyError, OSError, NotFound) as error:
+                    log.error(
+                        "a channel could not be disabled", channel=channel.name, error=type(error).__name__
                     )
-            except (SQLAlchemyError, OSError, NotFound) as error:
-                # In memory it rests all the same.
-                log.error(
-                    "a channel could not be disabled", channel_id=channel_id, error=type(error).__name__
-                )
+                    await asyncio.sleep(REFUSAL_RETRY_S)
+            if not written:
+                # What was refused is not what it has now.
+                self._health.reset(channel.id)
 
 
 class _Followers:
@@ -327,8 +389,13 @@ class _Followers:
         elif kind in ("alias", "model"):
             self._parts.catalog.current = _with_own(self._shipped, self._parts.directory.routes)
         elif kind == "channel":
-            self._parts.health.reset(ref)
-            self._parts.health.keep(frozenset(self._parts.directory.routes.channels))
+            known = self._parts.directory.routes.channels
+            # What is held against one that is disabled holds until it is enabled.
+            if ref not in known or known[ref].enabled:
+                self._parts.health.reset(ref)
+            there = frozenset(known)
+            self._parts.health.keep(there)
+            self._parts.pace.keep(there)
 
     async def run(self) -> None:
         """Reload what changed, one after the other; a database that is away is asked again until it is back."""
@@ -370,43 +437,49 @@ def _with_own(shipped: Catalog, routes: Routes) -> Catalog:
     return catalog
 
 
-def _metrics(parts: Parts) -> Metrics:
-    metrics = Metrics()
+def _observed(metrics: Metrics, parts: Parts) -> None:
+    """Who has figures, and what channels are called."""
 
-    def ledger() -> dict[str, int]:
-        stats = parts.ledger.stats()
-        return {
-            "holds_open": stats.open_holds,
-            "held_credits": stats.held,
-            "spool_records": stats.spool_records,
-            "spool_bytes": stats.spool_bytes,
-            "spool_lag_ms": stats.drain_lag_ms,
-            "spool_set_aside": stats.set_aside,
-            "requests_posted": stats.posted,
-            "requests_voided": stats.voided,
-            "holds_expired": stats.expired,
-            "leases_borrowed": stats.borrowings,
-            "spends_alone": stats.alone,
-        }
+    def channel_name(channel_id: str) -> str | None:
+        channel = parts.directory.routes.channels.get(channel_id)
+        return None if channel is None else channel.name
 
-    def pool() -> dict[str, int]:
-        stats = parts.upstream.stats()
-        return {
-            "upstream_connections_open": stats.open,
-            "upstream_connections_idle": stats.idle,
-            "upstream_connections_in_use": stats.in_use,
-            "upstream_requests_waiting": stats.waiting,
-            "upstream_connections_opened": stats.opened,
-            "upstream_stale_retries": stats.stale_retries,
-        }
+    metrics.channel_name = channel_name
+    metrics.add_source(partial(figures_of_ledger, parts.ledger))
+    metrics.add_source(partial(figures_of_pool, parts.upstream))
+    if parts.tracing is not None:
+        metrics.add_source(parts.tracing.figures)
 
-    metrics.add_gauges(ledger)
-    metrics.add_gauges(pool)
-    return metrics
+
+@asynccontextmanager
+async def _tracing(settings: Settings, worker: int) -> AsyncGenerator[Tracing | None]:
+    """None where no collector is configured. Then OpenTelemetry, which takes 16 MB, is not even imported: so it is looked
+    up by name, where all else is imported at the top."""
+    if settings.otlp_endpoint is None:
+        yield None
+        return
+    open_sink = cast("OpenSink", importlib.import_module("bytespike.observe.otlp").open_sink)
+    instance = f"{socket.gethostname()}/{worker}"
+    sink = open_sink(settings.otlp_endpoint, header_list(settings.otlp_headers), instance)
+    try:
+        yield Tracing(
+            sink,
+            ratio=settings.trace_ratio,
+            propagate=settings.trace_upstreams,
+            contents=settings.trace_contents,
+        )
+    finally:
+        await asyncio.to_thread(sink.stop)
 
 
 def _routes(
-    settings: Settings, parts: Parts, control: Control, metrics: Metrics, engine: AsyncEngine
+    settings: Settings,
+    parts: Parts,
+    media: Media,
+    control: Control,
+    metrics: Metrics,
+    engine: AsyncEngine,
+    readiness: Readiness,
 ) -> GatewayApp:
     messages = DIALECTS["anthropic_messages"]
     chat = DIALECTS["openai_chat"]
@@ -417,28 +490,21 @@ def _routes(
         """A path that several dialects share: whose envelope its errors take."""
         return gemini if inbound.method == "POST" else DIALECTS[caller_dialect(inbound)]
 
-    async def problems() -> dict[str, str]:
-        wrong: dict[str, str] = {}
-        if not parts.ledger.available:
-            wrong["spool"] = "the spool cannot be written"
-        try:
-            async with reading(engine) as connection:
-                await connection.execute(text("SELECT 1"))
-        except (SQLAlchemyError, OSError):
-            wrong["database"] = "the database does not answer"
-        return wrong
-
     def prices() -> JSONObject:
         return price_list(parts.catalog.current, parts.directory.routes)
 
     new_id = ids.RequestIds()
+    tasks = media_routes(parts, media.desk, media.store, media.links, chat)
     health = Route("health", chat, GET=healthz)
     model = Route("model", chat, speaker, GET=get_model(parts), POST=serve_generate(parts, gemini))
     return GatewayApp(
         {
             "/v1/messages": Route("messages", messages, POST=serve_text(parts, messages)),
             "/v1/messages/count_tokens": Route("count_tokens", messages, POST=serve_count(parts, messages)),
-            "/v1/chat/completions": Route("chat_completions", chat, POST=serve_text(parts, chat)),
+            "/v1/chat/completions": Route(
+                "chat_completions", chat, POST=serve_chat(parts, media.images, chat)
+            ),
+            **image_routes(parts, media.images, chat),
             "/v1/responses": Route(
                 "responses",
                 responses,
@@ -451,12 +517,14 @@ def _routes(
             "/v1/balance": Route("balance", chat, GET=balance(parts)),
             "/api/pricing": Route("pricing", chat, GET=pricing(prices)),
             "/healthz": health,
-            "/readyz": Route("ready", chat, GET=readyz(problems)),
+            "/readyz": Route("ready", chat, GET=readyz(readiness)),
             "/metrics": Route("metrics", chat, GET=metrics_page(metrics)),
             "/": Route("hello", chat, GET=hello),
             "/api/hello": Route("hello", chat, GET=hello),
+            **tasks.exact,
         },
         {
+            **tasks.prefixed,
             "/v1/models/": model,
             "/v1beta/models/": model,
             "/v1alpha/models/": model,
@@ -475,4 +543,6 @@ def _routes(
         metrics=metrics,
         limits=parts.limits,
         new_id=new_id,
+        readiness=readiness,
+        tracing=parts.tracing,
     )

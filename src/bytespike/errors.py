@@ -13,7 +13,10 @@
     ├── ModelNotInGroup             no channel of the key's group serves it
     ├── ModelNotFound               not in the catalog
     ├── NotFound                    no such route or resource
+    │   └── TaskNotFound            no such task of this key
     ├── MethodNotAllowed            the route exists, for another method
+    ├── Conflict                    what is asked for does not fit the state that something is in
+    │   └── DuplicateOutTaskId      the name is taken by a task with other inputs
     ├── RequestTimeout              the caller's body did not arrive in time
     ├── RateLimited                 a window is used up
     ├── ConcurrencyLimited          too many in flight
@@ -45,7 +48,10 @@ Code: TypeAlias = Literal[
     "model_not_in_group",
     "model_not_found",
     "not_found",
+    "task_not_found",
     "method_not_allowed",
+    "conflict",
+    "duplicate_out_task_id",
     "request_timeout",
     "rate_limit_exceeded",
     "concurrency_limit",
@@ -138,8 +144,20 @@ class NotFound(GatewayError):
     code = "not_found"
 
 
+class TaskNotFound(NotFound):
+    code = "task_not_found"
+
+
 class MethodNotAllowed(GatewayError):
     code = "method_not_allowed"
+
+
+class Conflict(GatewayError):
+    code = "conflict"
+
+
+class DuplicateOutTaskId(Conflict):
+    code = "duplicate_out_task_id"
 
 
 class RequestTimeout(GatewayError):

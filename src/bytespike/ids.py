@@ -12,6 +12,7 @@ _PAIRS = [a + b for a in _CROCKFORD for b in _CROCKFORD]
 _SHIFTS = tuple(range(120, -1, -10))
 _RANDOM_BYTES = 10
 _RANDOM_CHARS = 16
+_TIME_CHARS = 10
 #: A random byte as a random character: five of its bits.
 _CHARACTER_OF_BYTE = (_CROCKFORD * (256 // len(_CROCKFORD))).encode()
 _REQUEST_IDS_AT_ONCE = 400
@@ -26,6 +27,22 @@ NewId = Callable[[], str]
 def ulid() -> str:
     """A ULID: 48 bits of Unix milliseconds and 80 random bits, 26 characters of Crockford base 32."""
     return _encoded((time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(_RANDOM_BYTES), "big"))
+
+
+def ulid_floor(unix_ms: int) -> str:
+    """The smallest ULID of that millisecond: all that were made before are smaller."""
+    return _encoded(unix_ms << 80)
+
+
+def ulid_ms(value: str) -> int | None:
+    """When a ULID was made, Unix milliseconds; None for what is no ULID."""
+    time_chars = value[:-_RANDOM_CHARS]
+    if len(time_chars) != _TIME_CHARS or any(character not in _CROCKFORD for character in time_chars):
+        return None
+    milliseconds = 0
+    for character in time_chars:
+        milliseconds = milliseconds << 5 | _CROCKFORD.index(character)
+    return milliseconds
 
 
 def _encoded(value: int) -> str:

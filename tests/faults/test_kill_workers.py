@@ -1,12 +1,13 @@
 """`kill -9` of one worker of four, or of all, under load: what was delivered is on the books once, and what the dead had
 borrowed comes back.
 
-`KILL_ROUNDS` says how many rounds; each takes some seconds.
+`KILL_ROUNDS` and `KILL_LIVES` say how many rounds; each takes some seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -32,6 +33,13 @@ ROUNDS = int(os.environ.get("KILL_ROUNDS", "2"))
 WORKERS = 4
 RATE = 80
 LOAD_S = 3.0
+#: How often workers start together; so many of them die one by one, and then all that are there at once: fifteen rounds on
+#: each database.
+LIVES = int(os.environ.get("KILL_LIVES", "3"))
+DEATHS = 4
+#: Answers that are received whole between two deaths, at least; and how long they may take.
+BETWEEN_DEATHS = 15
+DEADLINE_S = 120.0
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -48,45 +56,83 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[str]:
 async def load(served: Served, keys: list[str], kill_after_s: float, victims: list[int]) -> list[str]:
     """About `RATE` requests a second; the ids of those that were received whole."""
     whole: list[str] = []
-
-    async def one(number: int) -> None:
-        path = ("/v1/messages", "/v1/chat/completions")[number % 2]
-        stream = number % 3 == 0
-        body = {
-            "model": (CLAUDE, GPT)[number // 2 % 2],
-            "max_tokens": 30,
-            "stream": stream,
-            "messages": [{"role": "user", "content": f"[[sim: tokens=20 pace=0.002]] {number}"}],
-        }
-        headers = {"x-api-key": keys[number % len(keys)]}
-        try:
-            answer = await ask("127.0.0.1", served.port, path, json.dumps(body).encode(), headers)
-        except (OSError, ValueError, IndexError, AssertionError):
-            return
-        if answer.status != 200:
-            return
-        if stream:
-            ended = b"message_stop" if path == "/v1/messages" else b"[DONE]"
-            if ended not in answer.body:
-                return
-        elif len(answer.body) != int(answer.headers["content-length"]):
-            return
-        whole.append(answer.headers["request-id"])
-
     tasks: list[asyncio.Task[None]] = []
     started = time.monotonic()
     for number in range(int(RATE * LOAD_S)):
-        tasks.append(asyncio.create_task(one(number)))
+        tasks.append(asyncio.create_task(request(served, keys, number, whole)))
         await asyncio.sleep(1 / RATE)
         if victims and time.monotonic() - started > kill_after_s:
-            for pid in victims:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            kill(victims)
             victims = []
+    await the_rest(tasks)
+    return whole
+
+
+async def load_until_all_are_dead(served: Served, keys: list[str], chance: random.Random) -> list[str]:
+    """Likewise, while one worker after the other is killed, and in the end all of them, and whoever starts them."""
+    whole: list[str] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    async def steady() -> None:
+        for number in itertools.count():
+            tasks.append(asyncio.create_task(request(served, keys, number, whole)))
+            await asyncio.sleep(1 / RATE)
+
+    async def enough() -> None:
+        goal = len(whole) + BETWEEN_DEATHS
+        async with asyncio.timeout(DEADLINE_S):
+            while len(whole) < goal or len(served.workers()) < WORKERS:
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(chance.uniform(0, 0.2))
+
+    loading = asyncio.create_task(steady())
+    for _ in range(DEATHS):
+        await enough()
+        kill([chance.choice(served.workers())])
+    await enough()
+    kill([served.process.pid, *served.workers()])
+    loading.cancel()
+    await the_rest(tasks)
+    served.process.wait(timeout=DEADLINE_S)
+    return whole
+
+
+def kill(victims: list[int]) -> None:
+    for pid in victims:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+async def the_rest(tasks: list[asyncio.Task[None]]) -> None:
     _, late = await asyncio.wait(tasks, timeout=30)
     for task in late:
         task.cancel()
-    return whole
+
+
+async def request(served: Served, keys: list[str], number: int, whole: list[str]) -> None:
+    """One, unary or streamed, in one dialect or the other; its id is noted when it was received whole."""
+    path = ("/v1/messages", "/v1/chat/completions")[number % 2]
+    stream = number % 3 == 0
+    body = {
+        "model": (CLAUDE, GPT)[number // 2 % 2],
+        "max_tokens": 30,
+        "stream": stream,
+        "messages": [{"role": "user", "content": f"[[sim: tokens=20 pace=0.002]] {number}"}],
+    }
+    headers = {"x-api-key": keys[number % len(keys)]}
+    try:
+        answer = await ask("127.0.0.1", served.port, path, json.dumps(body).encode(), headers)
+    except (OSError, ValueError, IndexError, AssertionError):
+        return
+    if answer.status != 200:
+        return
+    if stream:
+        ended = b"message_stop" if path == "/v1/messages" else b"[DONE]"
+        if ended not in answer.body:
+            return
+    elif len(answer.body) != int(answer.headers["content-length"]):
+        return
+    whole.append(answer.headers["request-id"])
 
 
 async def books(url: str) -> list[list[tuple[object, ...]]]:
@@ -129,6 +175,12 @@ def test_a_worker_that_is_killed_loses_nothing_and_gives_back_what_it_had_borrow
         # One more start recovers whatever is left; a stop leaves everything in the database.
         assert Served(tmp_path, WORKERS, database).stop() == 0
         assert len(delivered) > 60 * ROUNDS
+    every_answer_is_billed_once(tmp_path, database, delivered)
+    assert user
+    assert funds > 0
+
+
+def every_answer_is_billed_once(tmp_path: Path, database: str, delivered: list[str]) -> None:
     doctor(tmp_path, database)
     usage, moved, leases, borrowers = asyncio.run(books(database))
     billed = dict(usage)
@@ -137,8 +189,20 @@ def test_a_worker_that_is_killed_loses_nothing_and_gives_back_what_it_had_borrow
     assert dict(moved) == billed
     assert len(moved) == len(usage) == len(billed)
     assert (leases, borrowers) == ([], [])
-    assert user
-    assert funds > 0
+
+
+def test_of_fifteen_rounds_of_deaths_every_answer_is_billed_once(tmp_path: Path, database: str) -> None:
+    chance = random.Random(20261122)
+    delivered: list[str] = []
+    with Simulator() as sim:
+        with RunningGateway(tmp_path, simulator=sim, database_url=database) as gateway:
+            keys = [gateway.key, gateway.new_key(quota=500_000_000, limit_5h=500_000_000)]
+        for _ in range(LIVES):
+            served = Served(tmp_path, WORKERS, database)
+            delivered += asyncio.run(load_until_all_are_dead(served, keys, chance))
+        assert Served(tmp_path, WORKERS, database).stop() == 0
+    assert len(delivered) >= LIVES * (DEATHS + 1) * BETWEEN_DEATHS
+    every_answer_is_billed_once(tmp_path, database, delivered)
 
 
 def test_what_a_dead_worker_had_borrowed_can_be_spent_by_the_others(tmp_path: Path, database: str) -> None:

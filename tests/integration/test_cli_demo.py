@@ -101,6 +101,20 @@ def test_the_first_run_prints_calls_that_work_and_the_next_keeps_everything(tmp_
         assert "simulator" in response["output"][-1]["content"][0]["text"]
         generated = paste(first["curl"]["gemini"])
         assert "simulator" in generated["candidates"][0]["content"]["parts"][-1]["text"]
+        drawn = paste(first["curl"]["images"])
+        picture = httpx2.get(drawn["data"][0]["url"])
+        assert (picture.status_code, picture.headers["content-type"]) == (200, "image/png")
+        submitted = paste(first["curl"]["video"])
+        assert (submitted["status"], submitted["model"]) == ("pending", "seedance-2-fast")
+        # Pasted again, it is the same task.
+        assert paste(first["curl"]["video"])["task_id"] == submitted["task_id"]
+        assert eventually(lambda: paste(first["curl"]["video_result"])["status"] == "completed", 60)
+        filmed = paste(first["curl"]["video_result"])
+        assert filmed["task_id"] == submitted["task_id"]
+        (output,) = filmed["output"]
+        film = httpx2.get(output["url"])
+        assert (film.status_code, film.headers["content-type"]) == (200, "video/mp4")
+        assert (output["type"], output["duration_seconds"]) == ("video", 5)
         assert stat.S_IMODE((folder / "admin-password").stat().st_mode) == 0o600
         assert (folder / "admin-password").read_text().strip() == first["admin"]["password"]
         process.send_signal(signal.SIGTERM)
@@ -108,7 +122,7 @@ def test_the_first_run_prints_calls_that_work_and_the_next_keeps_everything(tmp_
     with demo(folder, "--json") as (process, printed):
         second = json.loads(printed)
         assert (second["key"], second["admin"]) == (first["key"], first["admin"])
-        # The four calls were billed, and the wallet was not funded again.
+        # The calls were billed, and the wallet was not funded again.
         assert 99 < float(second["balance"]) < 100
         assert paste(second["curl"]["anthropic_messages"])["type"] == "message"
         process.send_signal(signal.SIGINT)
@@ -124,13 +138,17 @@ def test_what_people_read_has_the_same_in_it(tmp_path: Path) -> None:
         assert "no answer comes from a real model" in printed
         calls = [part for part in printed.split("\n\n") if part.strip().startswith("curl")]
         assert [
-            next(iter({"content", "choices", "output", "candidates"} & paste(call).keys())) for call in calls
+            next(iter({"content", "choices", "output", "candidates", "data", "task_id"} & paste(call).keys()))
+            for call in calls[:-1]
         ] == [
             "content",
             "choices",
             "output",
             "candidates",
+            "data",
+            "task_id",
         ]
+        assert paste(calls[-1])["task_id"] == paste(calls[-2])["task_id"]
 
 
 def test_each_channel_passes_the_bytes_of_its_own_dialects_through(tmp_path: Path) -> None:
@@ -142,13 +160,16 @@ def test_each_channel_passes_the_bytes_of_its_own_dialects_through(tmp_path: Pat
         "simulator-openai": ["openai_chat", "openai_responses"],
         "simulator-gemini": ["gemini"],
         "simulator-chat": ["openai_chat"],
+        "simulator-openai-media": ["openai_chat", "openai_images", "openai_videos"],
+        "simulator-gemini-media": ["gemini", "gemini_operations"],
+        "simulator-ark": ["ark_images", "ark_tasks"],
     }
     assert sorted(channels["simulator-openai"]["models"])[0].startswith("gpt-")
     assert "kimi-k2-6" in channels["simulator-chat"]["models"]
     served = [slug for each in channels.values() for slug in each["models"]]
     assert len(served) == len(set(served))
-    text = {each["slug"] for each in cli.items("models", "list", "--kind", "text")}
-    assert set(served) == text
+    listed = {each["slug"] for each in cli.items("models", "list")}
+    assert set(served) == listed == {each["slug"] for each in cli.items("models", "list", "--all")}
 
 
 def test_an_older_data_directory_gets_the_channels_that_it_never_had(tmp_path: Path) -> None:

@@ -115,6 +115,8 @@ def test_what_providers_will_charge_is_added_up(cli: CommandLine) -> None:
         "failed": 0,
         "input_tokens": 360,
         "output_tokens": 150,
+        "images": 0,
+        "seconds": 0,
         "cost": "0.00021",
     }
     assert cli.answer("reconcile", "--from", YESTERDAY, "--provider", "openai")["items"] == []

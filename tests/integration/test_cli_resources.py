@@ -351,6 +351,20 @@ def test_a_wrong_option_of_a_channel_is_named(cli: CommandLine) -> None:
 # --- models ----------------------------------------------------------------------------------------------------
 
 
+def test_the_list_has_the_models_that_some_channel_serves(cli: CommandLine) -> None:
+    every = {model["slug"] for model in cli.items("models", "list")}
+    channel(cli)
+    served = set(cli.answer("channels", "show", "main")["models"])
+    assert {model["slug"] for model in cli.items("models", "list")} == served < every
+    assert cli.items("models", "list", "--kind", "video") == []
+    assert {model["slug"] for model in cli.items("models", "list", "--all")} == every
+    assert {model["kind"] for model in cli.items("models", "list", "--kind", "video", "--all")} == {"video"}
+    assert f"{len(every) - len(served)} more are served by no channel" in cli.run("models", "list").stdout
+    assert "more are served" not in cli.run("models", "list", "--all").stdout
+    cli.answer("models", "add", "house-model", "--like", "gpt-5-5")
+    assert [model["slug"] for model in cli.items("models", "list", "--own")] == ["house-model"]
+
+
 def test_models(cli: CommandLine) -> None:
     every = cli.items("models", "list")
     assert {"claude-sonnet-4-6", "gpt-5-5", "sora2"} <= {model["slug"] for model in every}

@@ -53,6 +53,20 @@ def test_a_master_key_that_others_may_read_stops_the_boot(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_object_store_that_cannot_be_used_stops_the_boot(tmp_path: Path, workers: str) -> None:
+    """Its account is in none of the provider's variables."""
+    done = bytespike(
+        tmp_path, "serve", "--workers", workers, BYTESPIKE_OBJECT_STORE_URL="az://container/media"
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()[-1:]
+    assert line.startswith("bytespike: object_store_url: ")
+    assert "Account" in line
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
 def test_another_master_key_stops_the_boot(tmp_path: Path) -> None:
     assert bytespike(tmp_path, "init").returncode == 0
     done = bytespike(tmp_path, "keys", "list", BYTESPIKE_MASTER_KEY="ab" * 32)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+import resource
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,16 @@ from bytespike.providers.simulator.server import Simulator
 from bytespike.store.engine import create_engine, reading
 from tests.support import postgres
 from tests.support.gateway import GPT, RunningGateway
+from tests.support.raw_http import Answer
 from tests.support.served import Served, chat, crowd, crowd_for, doctor
 
 pytestmark = pytest.mark.slow
 
 WORKERS = 4
 CLIENTS = 120
+#: Of the large crowds, and the connections that they need, at both ends.
+CROWD = 1000
+FILES = 8192
 USD = 1_000_000
 #: About three cents each, held and spent.
 BODY = chat(GPT, 1000, "tokens=1000 delay=0.02")
@@ -70,6 +75,16 @@ class Spend:
         return most
 
 
+@pytest.fixture
+def many_files() -> Generator[None]:
+    """For us and for those that we start."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[str]:
     if request.param == "sqlite":
@@ -81,15 +96,28 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[str]:
             yield url
 
 
-def spend_with(tmp_path: Path, database: str, keys: list[str], statuses: set[int]) -> Spend:
-    """Let everybody spend until everybody was refused a few times, then stop."""
+def refused(answer: Answer) -> bool:
+    """For good, not to come again because the processes are in each other's way."""
+    return answer.status != 200 and b"draw on what is left of a limit; try again" not in answer.body
+
+
+def spend_with(
+    tmp_path: Path,
+    database: str,
+    keys: list[str],
+    statuses: set[int],
+    clients: int = CLIENTS,
+    until: Callable[[Answer], bool] | None = None,
+) -> Spend:
+    """Let everybody spend until everybody was refused a few times, then stop. `until`: what is a refusal."""
     served = Served(tmp_path, WORKERS, database)
     try:
-        answers = asyncio.run(crowd(served.port, keys, BODY, CLIENTS, until_refused=3))
+        answers = asyncio.run(crowd(served.port, keys, BODY, clients, until_refused=3, refused=until))
     finally:
         code = served.stop()
     assert code == 0, served.log()[-2000:]
-    assert {answer.status for answer in answers} == {200} | statuses, served.log()[-2000:]
+    found = {answer.status for answer in answers if until is None or answer.status == 200 or until(answer)}
+    assert found == {200} | statuses, served.log()[-2000:]
     doctor(tmp_path, database)
     spend = Spend(database)
     whole = [answer for answer in answers if answer.status == 200]
@@ -161,4 +189,48 @@ def test_five_requests_in_flight_and_no_more(tmp_path: Path, database: str) -> N
         assert Spend(database).most_at_once == 5
         # Slots that lie idle with one worker are given to another: nearly all of the time all five are in use.
         assert statuses.count(200) > 0.6 * 5 * 4.0 / 0.16
+        doctor(tmp_path, database)
+
+
+# --- a thousand clients at once ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cap", ["quota", "limit_5h"])
+def test_a_crowd_on_one_key_with_a_cap_of_a_dollar(
+    tmp_path: Path, database: str, many_files: None, cap: str
+) -> None:
+    with Simulator() as sim:
+        with RunningGateway(tmp_path, simulator=sim, database_url=database) as gateway:
+            key = gateway.new_key(gateway.new_user(100 * USD, concurrency=10 * CROWD), **{cap: 1 * USD})
+        expected = {402 if cap == "quota" else 429}
+        spend = spend_with(tmp_path, database, [key], expected, CROWD, refused)
+        exactly(1 * USD, spend, spend.of())
+
+
+def test_a_crowd_on_a_wallet_that_fifty_keys_draw_on(tmp_path: Path, database: str, many_files: None) -> None:
+    with Simulator() as sim:
+        with RunningGateway(tmp_path, simulator=sim, database_url=database) as gateway:
+            user = gateway.new_user(2 * USD, concurrency=10 * CROWD)
+            keys = [gateway.new_key(user) for _ in range(50)]
+        spend = spend_with(tmp_path, database, keys, {402}, CROWD, refused)
+        exactly(2 * USD, spend, spend.of())
+        assert spend.balances[f"wallet:user:{user}"] == 2 * USD - spend.of()
+
+
+def test_five_in_flight_and_no_more_whatever_the_crowd(
+    tmp_path: Path, database: str, many_files: None
+) -> None:
+    """All ask at once, and each again a second after it was refused."""
+    with Simulator() as sim:
+        with RunningGateway(tmp_path, simulator=sim, database_url=database) as gateway:
+            user = gateway.new_user(100 * USD, concurrency=5)
+            key = gateway.new_key(user)
+        served = Served(tmp_path, WORKERS, database)
+        body = chat(GPT, 10, "tokens=5 delay=0.15")
+        try:
+            answers = asyncio.run(crowd_for(served.port, key, body, CROWD, 4.0, pause_s=1.0))
+        finally:
+            assert served.stop() == 0
+        assert {answer.status for answer in answers} == {200, 429}
+        assert Spend(database).most_at_once == 5
         doctor(tmp_path, database)

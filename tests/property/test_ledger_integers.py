@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from bytespike.core.usage import Usage
 from bytespike.ledger import statements, usage_queries
 from bytespike.ledger.entries import user_wallet
+from bytespike.ledger.escrow import Escrows
 from bytespike.ledger.ledger import KeyAccount, Ledger
 from bytespike.ledger.statements import EntryFilter
 from bytespike.ledger.usage_queries import UsageFilter
+from tests.support.escrow_house import nothing, post, receipt_of, set_aside
 from tests.support.ledger_house import House, attempt_for, house, key_record, receipt_for, running
 
 amounts = st.integers(min_value=0, max_value=10**15)
@@ -68,11 +70,17 @@ async def live(folder: Path, funds: int, held: int, credits: int, tokens: int) -
             assert_no_float(meters(ledger, account), "meters with a receipt")
             await ledger.flush()
             assert_no_float(meters(ledger, account), "meters drained")
+            desk = Escrows(built.engine, ledger, built.clock)
+            left = min(held, max(0, account.wallet.free()))
+            row = await set_aside(built, desk, ledger, account, "t1", left)
+            assert_no_float([row, *meters(ledger, account)], "meters with an escrow")
+            assert await post(built, desk, row, left // 2)
+            assert_no_float([await desk.find("t1"), *meters(ledger, account)], "meters with an escrow posted")
         async with running(built) as ledger:
             assert_no_float(meters(ledger, await ledger.open(key)), "meters read again")
         page = await usage_queries.list_usage(built.engine, UsageFilter())
         assert_no_float(page, "a page of usage")
-        assert page.items[0].credits == credits
+        assert {row.request_id: row.credits for row in page.items} == {"r1": credits, "req_t1": left // 2}
         assert_no_float(await usage_queries.totals(built.engine, UsageFilter(), ["day", "model"]), "totals")
         assert_no_float(await statements.statement(built.engine, EntryFilter(user_wallet("u1"))), "history")
         assert_no_float(columns(built), "columns")
@@ -81,7 +89,16 @@ async def live(folder: Path, funds: int, held: int, credits: int, tokens: int) -
 def columns(built: House) -> list[tuple[object, ...]]:
     with sqlite3.connect(built.database) as connection:
         rows: list[tuple[object, ...]] = []
-        for table in ("accounts", "transfers", "usage", "attempts", "keys", "rollups"):
+        for table in (
+            "accounts",
+            "transfers",
+            "usage",
+            "attempts",
+            "keys",
+            "rollups",
+            "escrows",
+            "meter_sums",
+        ):
             rows += connection.execute(f"SELECT * FROM {table}").fetchall()
     connection.close()
     return rows
@@ -110,6 +127,10 @@ def test_what_is_no_whole_number_is_refused_where_money_comes_in(amount: Any) ->
                 hold = ledger.hold(account, "r1", 5)
                 with pytest.raises(ValueError):
                     ledger.post(hold, receipt_for(hold, 1, amount), ())
+                desk = Escrows(built.engine, ledger, built.clock)
+                row = await set_aside(built, desk, ledger, account, "t1", 5)
+                with pytest.raises(ValueError):
+                    await desk.post("t1", receipt_of(row, 1, amount), (), nothing)
 
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(main(Path(folder)))

@@ -1,8 +1,8 @@
 """Random lives of a ledger, beside a model that is nothing but lists and sums.
 
-The machine holds, posts, voids, lets holds expire, tops up, debits, changes limits, moves the clock both ways, drains a
-little or all, has the database fail in the middle of a transaction, and kills the process and starts another on what is
-left on disk. After every step the ledger must say what the model says; the model decides each admission too. Both keys
+The machine holds, posts, voids, lets holds expire, sets money aside for tasks and has them end, tops up, debits, changes
+limits, moves the clock both ways, drains a little or all, has the database fail in the middle of a transaction, and kills
+the process and starts another on what is left on disk. After every step the ledger must say what the model says; the model decides each admission too. Both keys
 are a member's, of an org whose wallet pays: his caps bind both together.
 """
 
@@ -12,8 +12,10 @@ import asyncio
 import shutil
 import sqlite3
 import tempfile
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -29,8 +31,10 @@ from bytespike.ledger import doctor, transfers
 from bytespike.ledger import drain as drain_module
 from bytespike.ledger.account import member_limits
 from bytespike.ledger.entries import org_wallet
+from bytespike.ledger.escrow import Escrow, Escrows
 from bytespike.ledger.ledger import Hold, HoldResolved, KeyAccount, Ledger
 from bytespike.ledger.windows import WINDOWS
+from tests.support.escrow_house import begun, held, post, void
 from tests.support.ledger_house import House, attempt_for, org_key, receipt_for
 
 pytestmark = pytest.mark.slow
@@ -38,20 +42,25 @@ pytestmark = pytest.mark.slow
 HOLD_AGE_S = 900
 KEYS = ("key_1", "key_2")
 WALLET = org_wallet("o1")
+T = TypeVar("T")
 
 amounts = st.integers(min_value=0, max_value=300)
 caps = st.sampled_from([0, 0, 100, 400, 1000])
+#: The statement of an escrow's transaction at which the database fails; mostly it does not.
+failures = st.one_of(st.none(), st.none(), st.integers(min_value=0, max_value=16))
 seconds = st.sampled_from([1, 30, 61, 300, 1799, 1801, 5 * 3600, 5 * 3600 + 61, 24 * 3600, 7 * 24 * 3600])
 
 
 @dataclass
 class Model:
-    """What should be: `posted` is (key, at, credits) of everything ever posted."""
+    """What should be: `posted` is (key, at, credits) of everything ever posted, and of what is set aside for tasks: those
+    are in `escrows`, by id, too."""
 
     balance: int = 0
     records: dict[str, KeyRecord] = field(default_factory=dict)
     posted: list[tuple[str, int, int]] = field(default_factory=list)
     holds: dict[str, tuple[Hold, str, int]] = field(default_factory=dict)  # request: hold, key, amount
+    escrows: dict[str, tuple[str, int, int]] = field(default_factory=dict)
     over: int = 0
 
     def held(self, key: str | None = None) -> int:
@@ -151,6 +160,7 @@ class LedgerMachine(RuleBasedStateMachine):
         async def go() -> None:
             self.ledger = self.built.ledger(hold_age_s_max=HOLD_AGE_S, sync_interval_ms=3_600_000)
             await self.ledger.start()
+            self.desk = Escrows(self.built.engine, self.ledger, self.built.clock)
 
         self.run(go())
 
@@ -220,6 +230,62 @@ class LedgerMachine(RuleBasedStateMachine):
         with pytest.raises(HoldResolved):
             self.ledger.post(hold, receipt_for(hold, 1, 1), ())
         assert self.ledger.stats() == before
+
+    # --- tasks ---------------------------------------------------------------------------------------------------
+
+    def tried(self, what: Coroutine[Any, Any, T], statement: int | None) -> tuple[bool, T | None]:
+        """Whether it was done, with the database failing at a statement of it (0: at the commit), and what it gave."""
+        if statement is not None:
+            self.failing.arm(statement)
+        try:
+            return True, self.run(what)
+        except (sqlite3.OperationalError, DBAPIError):
+            assert statement is not None
+            return False, None
+        finally:
+            self.failing.disarm()
+
+    @precondition(lambda self: self.model.holds)
+    @rule(data=st.data(), statement=failures)
+    def set_aside(self, data: st.DataObject, statement: int | None) -> None:
+        request = data.draw(st.sampled_from(sorted(self.model.holds)))
+        hold, key, amount = self.model.holds[request]
+        id, at = f"task_{request}", self.built.clock.now_us()
+        done, _ = self.tried(self.desk.place(hold, Escrow(id, at), begun(hold, id, at)), statement)
+        assert hold.state == ("escrowed" if done else "open")
+        if done:
+            del self.model.holds[request]
+            self.model.escrows[id] = (key, at, amount)
+            self.model.posted.append((key, at, amount))
+            self.model.balance -= amount
+            self.resolves_no_more(hold)
+
+    @precondition(lambda self: self.model.escrows)
+    @rule(data=st.data(), share=st.sampled_from([None, 0, 1, 3, 4]), statement=failures)
+    def end(self, data: st.DataObject, share: int | None, statement: int | None) -> None:
+        """A task is over: some of what is set aside is billed (a quarter of it, say), or nothing is owed."""
+        id = data.draw(st.sampled_from(sorted(self.model.escrows)))
+        key, at, amount = self.model.escrows[id]
+        row = self.run(self.desk.find(id))
+        assert (row.state, row.amount) == ("held", amount)
+        credits = 0 if share is None else amount * share // 4
+        for attempt in range(2):
+            again = (
+                void(self.built, self.desk, row)
+                if share is None
+                else post(self.built, self.desk, row, credits)
+            )
+            done, first = self.tried(again, statement if attempt == 0 else None)
+            assert first is not False
+            if done:
+                break
+        again = void(self.built, self.desk, row) if share == 4 else post(self.built, self.desk, row, 0)
+        assert self.run(again) is False
+        del self.model.escrows[id]
+        self.model.posted.remove((key, at, amount))
+        if share is not None:
+            self.model.posted.append((key, at, credits))
+        self.model.balance += amount - credits
 
     # --- operators ---------------------------------------------------------------------------------------------
 
@@ -337,7 +403,8 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self.run(self.built.balance(WALLET)) == self.model.balance
         for key in KEYS:
             assert self.run(self.built.spent(key)) == self.model.spent(key)
-        assert len(self.run(self.built.usage_ids())) == len(self.model.posted)
+        assert len(self.run(self.built.usage_ids())) == len(self.model.posted) - len(self.model.escrows)
+        assert self.run(held(self.built)) == sum(amount for _, _, amount in self.model.escrows.values())
 
     @invariant()
     def meters_say_what_the_model_says(self) -> None:

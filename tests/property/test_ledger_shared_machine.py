@@ -1,6 +1,7 @@
 """Random lives of several ledgers on one database, beside a model that is nothing but lists and sums.
 
-Processes come, stop, die and are succeeded; they hold, post, void, extend and let expire; operators top up and change
+Processes come, stop, die and are succeeded; they hold, post, void, extend and let expire; they set money aside for
+tasks, which any of them may end; operators top up and change
 limits; the clock moves both ways; the database fails now and then. Whoever asks, and wherever the money lies idle, a
 request must be let in if limit - posted - held over all processes covers it, and refused if not. All keys draw on an org's
 wallet; two are of one member, whose caps bind both together. While a dead process's
@@ -27,14 +28,17 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from msgspec import structs
+from sqlalchemy.exc import OperationalError
 
 from bytespike.accounts.records import KeyRecord, ModelCap
 from bytespike.errors import ConcurrencyLimited, GatewayError, InsufficientBalance, QuotaExceeded, RateLimited
-from bytespike.ledger.account import KeyAccount, limits_of, member_limits
+from bytespike.ledger.account import KeyAccount, Meter, limits_of, member_limits
 from bytespike.ledger.entries import org_wallet
+from bytespike.ledger.escrow import Escrow, Escrows
 from bytespike.ledger.ledger import Hold, HoldResolved, Ledger
 from bytespike.ledger.windows import WINDOWS
 from tests.support import postgres
+from tests.support.escrow_house import FATES, Refused, begun, commits, held, post, refuse, void
 from tests.support.ledger_house import House, attempt_for, org_key, receipt_for
 from tests.support.shared_ledgers import (
     books_are_right,
@@ -62,12 +66,14 @@ seconds = st.sampled_from([1, 30, 61, 300, 1799, 1801, 5 * 3600, 5 * 3600 + 61, 
 
 @dataclass
 class Model:
-    """What should be. `posted`: (key, model, at, credits). `holds`: request: (process, hold, key, model, amount)."""
+    """What should be. `posted`: (key, model, at, credits), of what is set aside for tasks too: those are in `escrows`, by id, as
+    well. `holds`: request: (process, hold, key, model, amount)."""
 
     balance: int = 0
     records: dict[str, KeyRecord] = field(default_factory=dict)
     posted: list[tuple[str, str, int, int]] = field(default_factory=list)
     holds: dict[str, tuple[str, Hold, str, str, int]] = field(default_factory=dict)
+    escrows: dict[str, tuple[str, str, int, int]] = field(default_factory=dict)
     starts: list[tuple[str, int]] = field(default_factory=list)  # user, monotonic microseconds
 
     def held_by(self, user: str) -> int:
@@ -144,6 +150,7 @@ class SharedMachine(RuleBasedStateMachine):
         self.model = Model()
         self.numbers = 0
         self.alive: dict[str, Ledger] = {}
+        self.desks: dict[str, Escrows] = {}
         self.dead: dict[str, str] = {}  # their ids by name
         # What a process that is gone had started counts for a minute by everybody's clock: about a minute, if it is set.
         self.blurred_until_us = 0
@@ -189,6 +196,7 @@ class SharedMachine(RuleBasedStateMachine):
             )
             await ledger.start()
             self.alive[name] = ledger
+            self.desks[name] = Escrows(self.built.engine, ledger, self.built.clock)
 
         self.run(go())
         self.dead.pop(name, None)
@@ -282,6 +290,71 @@ class SharedMachine(RuleBasedStateMachine):
         with pytest.raises(HoldResolved):
             ledger.void(hold)
 
+    # --- tasks ---------------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.model.holds)
+    @rule(fates=st.lists(st.sampled_from(FATES), min_size=1, max_size=6))
+    def set_aside_some(self, fates: list[str]) -> None:
+        """The oldest holds first."""
+        for fate, request in zip(fates, sorted(self.model.holds), strict=False):
+            name, hold, key, model, amount = self.model.holds[request]
+            id, at = f"task_{request}", self.built.clock.now_us()
+            write = refuse if fate == "refused" else begun(hold, id, at)
+            with commits(fate):
+                try:
+                    self.run(self.desks[name].place(hold, Escrow(id, at), write))
+                except (Refused, OperationalError):
+                    assert fate in ("refused", "not done")
+                    assert hold.state == "open"
+                    continue
+            assert hold.state == "escrowed"
+            del self.model.holds[request]
+            self.model.escrows[id] = (key, model, at, amount)
+            self.model.posted.append((key, model, at, amount))
+            self.model.balance -= amount
+            with pytest.raises(HoldResolved):
+                self.alive[name].void(hold)
+
+    @precondition(lambda self: self.model.escrows)
+    @rule(
+        ends=st.lists(
+            st.tuples(st.integers(0, 2), st.sampled_from([None, None, 0, 1, 3, 4]), st.sampled_from(FATES)),
+            min_size=1,
+            max_size=6,
+        )
+    )
+    def tasks_end(self, ends: list[tuple[int, int | None, str]]) -> None:
+        """The oldest first, seen to by any process, also by one that never heard of it; None voids. Then others try too."""
+        for (number, share, fate), id in zip(ends, sorted(self.model.escrows), strict=False):
+            self.end(id, sorted(self.alive)[number % len(self.alive)], share, fate)
+
+    def end(self, id: str, name: str, share: int | None, fate: str) -> None:
+        key, model, at, amount = self.model.escrows[id]
+        credits = 0 if share is None else amount * share // 4
+        row = self.run(self.desks[name].find(id))
+        assert (row.state, row.amount, row.at, row.model) == ("held", amount, at, model)
+
+        async def go(desk: Escrows) -> bool:
+            if fate == "refused":
+                return await desk.void(id, (), refuse)
+            if share is None:
+                return await void(self.built, desk, row)
+            return await post(self.built, desk, row, credits)
+
+        with commits(fate):
+            try:
+                assert self.run(go(self.desks[name]))
+            except (Refused, OperationalError):
+                assert fate in ("refused", "not done")
+                return
+        for other in self.alive:
+            assert not self.run(void(self.built, self.desks[other], row))
+        del self.model.escrows[id]
+        self.model.posted.remove((key, model, at, amount))
+        if share is not None:
+            self.model.posted.append((key, model, at, credits))
+        self.model.balance += amount - credits
+
     @rule()
     def expire(self) -> None:
         self.built.clock.forward(HOLD_AGE_S)
@@ -351,6 +424,13 @@ class SharedMachine(RuleBasedStateMachine):
             for ledger in self.alive.values():
                 for id in KEYS:
                     await self.account(ledger, id)
+            # What is held under caps that are new is written down at once, for the others.
+            for ledger in self.alive.values():
+                async with asyncio.timeout(60):
+                    while not ledger._sharing.alone and any(
+                        meter.uncovered(0) for meter in ledger._book.borrowed() if isinstance(meter, Meter)
+                    ):
+                        await asyncio.sleep(0.002)
 
         self.run(go())
 
@@ -382,6 +462,7 @@ class SharedMachine(RuleBasedStateMachine):
     def one_dies(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(sorted(self.alive)))
         ledger = self.alive.pop(name)
+        del self.desks[name]
         self.dead[name] = ledger._sharing.id
         self.run(kill(ledger))
         self.gone(name)
@@ -391,6 +472,7 @@ class SharedMachine(RuleBasedStateMachine):
     def one_stops(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(sorted(self.alive)))
         self.run(self.alive.pop(name).stop())
+        del self.desks[name]
         self.gone(name)
 
     def gone(self, name: str) -> None:
@@ -439,7 +521,9 @@ class SharedMachine(RuleBasedStateMachine):
                 assert self.run(self.built.balance(WALLET)) == self.model.balance
                 for key in KEYS:
                     assert self.run(self.built.spent(key)) == self.model.spent(key)
-                assert len(self.run(self.built.usage_ids())) == len(self.model.posted)
+                billed = len(self.model.posted) - len(self.model.escrows)
+                assert len(self.run(self.built.usage_ids())) == billed
+                assert self.run(held(self.built)) == sum(each[3] for each in self.model.escrows.values())
                 self.run(books_are_right(self.built.engine))
                 # Nothing is lent, and nobody borrows.
                 left = self.run(leases(self.built.engine))

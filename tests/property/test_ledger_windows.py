@@ -50,6 +50,30 @@ def test_whatever_the_clock_does_it_is_right_or_says_that_it_forgot(
     assert window.total(now) == true or window.forgot(now)
 
 
+@given(spends, st.lists(st.tuples(times, st.integers(1, 50), st.booleans()), max_size=20), st.lists(times))
+def test_what_is_taken_back_counts_no_more_whenever_that_is(
+    spent: list[tuple[int, int]], taken: list[tuple[int, int, bool]], looks: list[int]
+) -> None:
+    """Some is taken back at once, some only when time has gone on, and may have left by then."""
+    window, without = RollingWindow(SPAN, BUCKET), RollingWindow(SPAN, BUCKET)
+    for at, amount in spent:
+        window.add(at, amount)
+        without.add(at, amount)
+    for at, amount, _ in taken:
+        window.add(at, amount)
+    for at, amount, late in taken:
+        if not late:
+            window.take(at, amount)
+    first, *rest = sorted(looks) or [200]
+    held = sum(amount for at, amount, late in taken if late and counts(at, first))
+    assert window.total(first) == without.total(first) + held
+    for at, amount, late in taken:
+        if late:
+            window.take(at, amount)
+    for now in (first, *rest):
+        assert window.total(now) == without.total(now)
+
+
 @given(spends, times)
 def test_a_window_restored_from_sums_goes_on_as_the_old_one(spent: list[tuple[int, int]], now: int) -> None:
     old, new = RollingWindow(SPAN, BUCKET), RollingWindow(SPAN, BUCKET)

@@ -28,6 +28,7 @@ from bytespike.app import Application, Listener, assemble
 from bytespike.core.usage import Usage
 from bytespike.ledger import transfers
 from bytespike.ledger.amounts import parse_usd
+from bytespike.media.assembly import Outside
 from bytespike.pricing.cost import cost
 from bytespike.providers.simulator.server import Simulator
 from bytespike.settings import Settings
@@ -47,6 +48,8 @@ class RunningGateway:
     """`with RunningGateway(tmp_path) as gateway`. `key` is a key of a rich user."""
 
     host = "127.0.0.1"
+    #: What of the world is replaced (`media.assembly.Outside`).
+    outside: Outside | None = None
 
     def __init__(self, data_dir: Path, simulator: Simulator | None = None, **settings: Any) -> None:
         self._settings = replace(
@@ -96,7 +99,7 @@ class RunningGateway:
             async with AsyncExitStack() as stack:
                 if self._own_simulator:
                     await stack.enter_async_context(self.sim)
-                application = await stack.enter_async_context(assemble(self._settings))
+                application = await stack.enter_async_context(assemble(self._settings, outside=self.outside))
                 self.application: Application = application
                 await self._furnish()
                 server = Listener(application.gateway, self._settings, self._listening)
@@ -110,6 +113,7 @@ class RunningGateway:
 
     def _listening(self, port: int) -> None:
         self.port = port
+        self.application.media.links.listening = self.url
         self._started.set_result(None)
 
     async def _shut(self, server: uvicorn.Server, serving: asyncio.Task[None]) -> None:

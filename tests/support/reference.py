@@ -1,4 +1,4 @@
-"""The parts of docs/reference/ that follow from the code: the table of settings, and the commands with their options.
+"""The parts of docs/reference/ that follow from the code: the tables of settings and metrics, and the commands with their options.
 
 `python -m tests.support.reference` writes them into the documents; tests hold that they are what it would write.
 """
@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from bytespike.cli.main import app
+from bytespike.observe.families import FAMILIES, PREFIX
 from bytespike.settings import Settings, described, variables
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
@@ -42,6 +43,16 @@ def _default(name: str) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def metrics_text() -> str:
+    """One row for each metric."""
+    rows = ["| Metric | Kind | Labels | What it tells |", "|---|---|---|---|"]
+    for family in FAMILIES:
+        name = PREFIX + family.name + ("_total" if family.kind == "counter" else "")
+        labels = ", ".join(f"`{label}`" for label in family.labels)
+        rows.append(f"| `{name}` | {family.kind} | {labels} | {_cell(family.about)} |")
+    return "\n".join(rows)
 
 
 def commands() -> Iterator[tuple[str, Any]]:
@@ -112,7 +123,11 @@ def replaced(document: str, text: str) -> str:
 
 
 def main() -> None:
-    for name, text in (("settings.md", settings_text()), ("cli.md", commands_text())):
+    for name, text in (
+        ("settings.md", settings_text()),
+        ("cli.md", commands_text()),
+        ("metrics.md", metrics_text()),
+    ):
         path = REFERENCE / name
         path.write_text(replaced(path.read_text("utf-8"), text), "utf-8")
 

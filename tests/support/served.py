@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -105,26 +106,36 @@ def chat(model: str, max_tokens: int, directive: str, *, stream: bool = False) -
     ).encode()
 
 
-async def crowd(port: int, keys: list[str], body: bytes, clients: int, until_refused: int) -> list[Answer]:
-    """`clients` at once, each asking again and again until it was refused so many times. Every answer."""
+async def crowd(
+    port: int,
+    keys: list[str],
+    body: bytes,
+    clients: int,
+    until_refused: int,
+    refused: Callable[[Answer], bool] | None = None,
+) -> list[Answer]:
+    """`clients` at once, each asking again and again until it was refused so many times. Every answer. `refused`: which
+    answers are refusals, all but those with status 200 where that is not said."""
     answers: list[Answer] = []
 
     async def client(number: int) -> None:
-        refused = 0
-        while refused < until_refused:
+        refusals = 0
+        while refusals < until_refused:
             key = keys[number % len(keys)]
             answer = await ask("127.0.0.1", port, "/v1/chat/completions", body, {"x-api-key": key})
             answers.append(answer)
             if answer.status != 200:
-                refused += 1
+                refusals += refused is None or refused(answer)
                 await asyncio.sleep(0.05)
 
     await asyncio.gather(*(client(number) for number in range(clients)))
     return answers
 
 
-async def crowd_for(port: int, key: str, body: bytes, clients: int, seconds: float) -> list[Answer]:
-    """`clients` at once, each asking again and again for so long. Every answer."""
+async def crowd_for(
+    port: int, key: str, body: bytes, clients: int, seconds: float, pause_s: float = 0.05
+) -> list[Answer]:
+    """`clients` at once, each asking again and again for so long; after a refusal it waits. Every answer."""
     answers: list[Answer] = []
     end = time.monotonic() + seconds
 
@@ -133,7 +144,7 @@ async def crowd_for(port: int, key: str, body: bytes, clients: int, seconds: flo
             answer = await ask("127.0.0.1", port, "/v1/chat/completions", body, {"x-api-key": key})
             answers.append(answer)
             if answer.status != 200:
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(pause_s)
 
     await asyncio.gather(*(client() for _ in range(clients)))
     return answers

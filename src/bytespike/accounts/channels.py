@@ -11,15 +11,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bytespike.accounts import groups
 from bytespike.accounts.control import Write
-from bytespike.accounts.routes import channel_place
+from bytespike.accounts.records import Channel
+from bytespike.accounts.routes import channel_place, open_channel
 from bytespike.accounts.rules import check_name
 from bytespike.accounts.users import given
 from bytespike.errors import InvalidRequest, NotFound
 from bytespike.ids import ulid
+from bytespike.providers.clouds import sample_credential, stored_credential
 from bytespike.providers.endpoint import ChannelUnusable, endpoints
-from bytespike.providers.platforms import DIALECTS, PLATFORMS
-from bytespike.store import channels
+from bytespike.providers.platforms import PLATFORMS, SURFACES
+from bytespike.store import channels, events
 from bytespike.store.channels import ChannelRow, Sealed
+from bytespike.store.events import NewEvent
 from bytespike.wire.address import parse_proxy, parse_url
 
 #: Google's service-account files are the longest credentials, about 2.4 KB.
@@ -32,6 +35,8 @@ PRIORITY_MAX = 1_000_000
 WEIGHT_MAX = 1_000_000
 TIMEOUT_S_MAX = 86_400.0
 TIMEOUTS = ("connect", "first_byte", "idle", "total")
+#: The kind of event that tells of a channel whose upstream refuses it.
+REFUSED_EVENT = "channel.disabled"
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 #: The transport's own, and what carries the credential: never taken from a channel's settings.
@@ -120,12 +125,13 @@ async def create(write: Write, new: NewChannel) -> ChannelView:
         timeouts=_timeouts(new.timeouts),
         created_at=write.now_us,
     )
+    credential = _stored(new.platform, new.credential, new.region)
     sealed = Sealed(
         channel_id,
-        _seal_credential(write, channel_id, new.credential),
+        _seal_credential(write, channel_id, credential),
         _seal_proxy(write, channel_id, new.proxy),
     )
-    check_usable(row)
+    check_usable(row, credential)
     await _check_groups(write.connection, new.group_ids)
     await channels.add(write.connection, row, sealed, _models(new.models), new.group_ids)
     await write.note("channels.create", channel_id, "channel", name=row.name, platform=row.platform)
@@ -134,15 +140,18 @@ async def create(write: Write, new: NewChannel) -> ChannelView:
 
 async def update(write: Write, channel_id: str, changed: ChannelChanges) -> ChannelView:
     """Raises: InvalidRequest, NotFound."""
-    await get(write.connection, channel_id)
+    before = (await get(write.connection, channel_id)).channel
     values = _plain_values(changed)
     if changed.name is not UNSET:
         values["name"] = check_name(changed.name)
         other = await channels.by_name(write.connection, str(values["name"]))
         if other is not None and other.id != channel_id:
             raise InvalidRequest(f"there is a channel {changed.name!r} already", param="name")
+    credential = None
     if changed.credential is not UNSET:
-        values["credential"] = _seal_credential(write, channel_id, changed.credential)
+        region = str(values.get("region", before.region))
+        credential = _stored(before.platform, changed.credential, region)
+        values["credential"] = _seal_credential(write, channel_id, credential)
     if changed.proxy is not UNSET:
         values["proxy"] = _seal_proxy(write, channel_id, changed.proxy)
     if changed.enabled is True:
@@ -155,7 +164,7 @@ async def update(write: Write, channel_id: str, changed: ChannelChanges) -> Chan
         await _check_groups(write.connection, changed.group_ids)
         await channels.put_groups(write.connection, channel_id, changed.group_ids)
     view = await get(write.connection, channel_id)
-    check_usable(view.channel)
+    check_usable(view.channel, credential)
     fields = ", ".join(sorted(given(changed)))
     if fields:
         await write.note("channels.update", channel_id, "channel", fields=fields)
@@ -167,6 +176,22 @@ async def disable(write: Write, channel_id: str, reason: str) -> None:
     await get(write.connection, channel_id)
     await channels.change(write.connection, channel_id, {"enabled": False, "disabled_reason": reason[:500]})
     await write.note("channels.disable", channel_id, "channel", reason=reason[:500])
+
+
+async def refused(write: Write, channel: Channel, status: int) -> bool:
+    """The upstream refuses the channel's credential: take it out of routing until an operator has looked, and leave an
+    event, once. `channel` as it was asked. False: it has got another credential since, and so may be asked again."""
+    row = await channels.get(write.connection, channel.id)
+    sealed = await channels.sealed(write.connection, channel.id)
+    if row is None or sealed is None or not row.enabled:
+        return True
+    if open_channel(write.box, sealed)[0] != channel.credential:
+        return False
+    reason = f"the upstream refused its credential ({status})"
+    await disable(write, channel.id, reason)
+    told = {"name": row.name, "platform": row.platform, "status": str(status), "reason": reason}
+    await events.add(write.connection, [NewEvent(REFUSED_EVENT, channel.id, write.now_us, told)])
+    return True
 
 
 async def remove(write: Write, channel_id: str) -> None:
@@ -235,6 +260,16 @@ async def _check_groups(connection: AsyncConnection, group_ids: tuple[int, ...])
         await groups.get(connection, group_id)
 
 
+def _stored(platform: str, credential: str, region: str) -> str:
+    """The credential in the form in which its platform's channels keep it."""
+    if platform not in PLATFORMS or len(credential) > CREDENTIAL_CHARS_MAX:
+        return credential
+    try:
+        return stored_credential(PLATFORMS[platform], credential.strip(), region.strip())
+    except ValueError as error:
+        raise InvalidRequest(str(error), param="credential") from None
+
+
 def _seal_credential(write: Write, channel_id: str, credential: str) -> bytes:
     credential = credential.strip()
     if not 1 <= len(credential) <= CREDENTIAL_CHARS_MAX:
@@ -255,24 +290,28 @@ def _seal_proxy(write: Write, channel_id: str, proxy: str | None) -> bytes | Non
 
 
 class _Account(Struct, frozen=True):
-    """What `providers.endpoint` looks at, with a stand-in for the credential."""
+    """What `providers.endpoint` looks at."""
 
     platform: str
     base_urls: Mapping[str, str]
     region: str
     headers: Mapping[str, str]
-    credential: str = "x"
+    credential: str
     proxy: str | None = None
 
 
-def check_usable(row: ChannelRow) -> None:
-    """Raises `InvalidRequest`: no request could be made with these settings."""
+def check_usable(row: ChannelRow, credential: str | None = None) -> None:
+    """Raises `InvalidRequest`: no request could be made with these settings. `credential`: None where it is not at hand, and
+    was checked before."""
     for dialect in row.base_urls:
-        if dialect not in DIALECTS:
+        if dialect not in SURFACES:
             raise InvalidRequest(
-                f"{dialect[:60]!r} is not a dialect; there are {', '.join(DIALECTS)}", param="base_urls"
+                f"{dialect[:60]!r} is not a dialect; there are {', '.join(SURFACES)}", param="base_urls"
             )
-    account = _Account(row.platform, row.base_urls, row.region, row.headers)
+    platform = PLATFORMS.get(row.platform)
+    if credential is None:
+        credential = "" if platform is None else sample_credential(platform)
+    account = _Account(row.platform, row.base_urls, row.region, row.headers, credential)
     try:
         spoken = endpoints(account)
     except ChannelUnusable as error:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bytespike.accounts.records import TIER_CONCURRENCY, KeyRecord, ModelCap, Routes
@@ -125,10 +126,20 @@ class Directory:
 
     async def run(self) -> None:
         """Follow the change feed until cancelled."""
+        lost = False
         while True:
             try:
                 await self.poll()
+                if lost:
+                    lost = False
+                    log.info("the change feed is followed again")
                 await asyncio.sleep(self._pause_s())
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                # Told once, not at each try: a database that is gone is gone for a while.
+                if not lost:
+                    lost = True
+                    log.error("the change feed cannot be followed, trying again", error=type(error).__name__)
+                await asyncio.sleep(RETRY_S)
             except Exception as error:
                 # Whatever it was: without this task no revocation would be heard of again.
                 log.error("the change feed cannot be followed, trying again", exc_info=error)

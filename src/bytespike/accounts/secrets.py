@@ -3,6 +3,9 @@
 A sealed secret is one version byte, a random 96-bit nonce and AES-256-GCM's ciphertext with its tag. The associated
 data is the secret's place (`table.column:row`), so a ciphertext that is copied to another row or column does not open.
 Random nonces are safe for 2^32 secrets under one key; a gateway seals a few for each key and channel.
+
+Keys for other purposes are derived from the master key with HKDF-SHA256 (RFC 5869), one for each purpose, so that none of
+them tells anything about another.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ import os
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Struct
 
 KEY_BYTES = 32
@@ -37,13 +42,14 @@ class Place(Struct, frozen=True):
 class SecretBox:
     """Seals and opens secrets with the master key. Neither its repr nor its errors show a key or a secret."""
 
-    __slots__ = ("_cipher",)
+    __slots__ = ("_cipher", "_master_key")
 
     def __init__(self, master_key: bytes) -> None:
         """`master_key`: 32 bytes. Raises `ValueError` for another length."""
         if len(master_key) != KEY_BYTES:
             raise ValueError(f"a master key has {KEY_BYTES} bytes")
         self._cipher = AESGCM(master_key)
+        self._master_key = master_key
 
     def __repr__(self) -> str:
         return "SecretBox()"
@@ -62,6 +68,11 @@ class SecretBox:
             return self._cipher.decrypt(nonce, ciphertext, str(place).encode()).decode()
         except InvalidTag:
             raise SecretUnreadable(f"{place}: it does not open with this master key") from None
+
+    def derived(self, purpose: str) -> bytes:
+        """32 bytes for this purpose and no other, the same for every process of an installation."""
+        info = f"bytespike: {purpose}".encode()
+        return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(self._master_key)
 
 
 def hash_key(plaintext: str) -> str:

@@ -21,6 +21,7 @@ from bytespike.catalog.models import (
     PROTOCOLS,
     ImageRate,
     Kind,
+    MediaLimits,
     Model,
     TokenRates,
     VideoRate,
@@ -41,6 +42,23 @@ _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _TEXT_PROTOCOLS = ("anthropic_messages", "openai_chat", "openai_responses", "gemini")
 #: What a model reads, besides text, that has the capability.
 _READS = {"vision": "image", "documents": "pdf", "audio": "audio", "video": "video"}
+#: What a model of a family that the package does not know takes: as much as the APIs that compatible servers have.
+_MEDIA: Mapping[Kind, MediaLimits] = {
+    "image": MediaLimits(
+        surfaces=("openai_images",),
+        pixels_min=1,
+        pixels_max=1 << 26,
+        qualities=("low", "medium", "high", "standard", "hd", "auto"),
+        backgrounds=("auto", "opaque", "transparent"),
+        formats=("png", "jpeg", "webp"),
+        n_max=10,
+        references_max=16,
+        mask=True,
+        seed=True,
+        negative_prompt=True,
+        partial_images_max=3,
+    ),
+}
 #: Fields that are the model's own, as they are.
 _PLAIN = (
     "family",
@@ -276,6 +294,7 @@ def _blank(definition: ModelDefinition, shipped: Mapping[str, Model]) -> Model:
         output_modalities=("text",),
         protocols=kin.protocols if kin is not None else ("openai_chat",) if text else (),
         published=kin.published if kin is not None else frozenset(_TEXT_PROTOCOLS if text else ()),
+        media=kin.media if kin is not None else _MEDIA.get(kind, MediaLimits()),
     )
 
 

@@ -32,6 +32,7 @@ CAPABILITIES: Mapping[str, str] = {
     "system_turns": "takes system turns in mid-conversation",
     "image_generation": "draws images",
     "image_edit": "changes images that it is given",
+    "image_output": "draws inside of a chat answer (`image_output`)",
     "video_generation": "makes videos",
     "image_to_video": "makes a video from an image",
 }
@@ -100,14 +101,23 @@ class MediaLimits(Struct, frozen=True, forbid_unknown_fields=True):
     """What an image or video model takes. An empty list: the model does not take the parameter at all, but for `sizes`
     where `pixels_max` is set: any size within the bounds then. Every `..._default` is "" or 0 where the provider decides.
 
-    `sizes` "1024x1024" or names ("2K", "auto"); `seconds` the lengths of a video; `references_max` images that may be given
+    `surfaces`: the APIs and dialects in which it can be asked (`providers.platforms.SURFACES`), best first.
+
+    `sizes` "1024x1024" or names ("2K", "auto"). A size in the list that has fewer pixels than `pixels_min` is drawn larger, in its shape.
+    `side_step`: sides are multiples of it; `side_max` pixels; `shape_max`: the long side is at most so many times the short one.
+    `size_qualities`: sizes that are of a certain quality, whatever is said; `seconds` the lengths of a video; `references_max` images that may be given
     along; `frames`: which roles of frames a video takes. `extras`: further parameters that pass as they are.
     """
 
+    surfaces: tuple[str, ...] = ()
     sizes: tuple[str, ...] = ()
     size_default: str = ""
     pixels_min: int = 0
     pixels_max: int = 0
+    side_step: int = 1
+    side_max: int = 0
+    shape_max: int = 0
+    size_qualities: Mapping[str, str] = {}
     aspect_ratios: tuple[str, ...] = ()
     aspect_ratio_default: str = ""
     resolutions: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 
 from bytespike.catalog.load import Alias, load_aliases
-from bytespike.catalog.models import CAPABILITIES, ImageRate, Model
+from bytespike.catalog.models import CAPABILITIES, ImageRate, MediaLimits, Model
 from bytespike.catalog.resolve import Catalog, load_catalog
 from bytespike.catalog.usd import usd_of_micros
 
@@ -69,11 +69,15 @@ def render(catalog: Catalog, aliases: Iterable[Alias]) -> str:
                 [(_code(m.slug), _day(m), _image_prices(m), _code(m.vendor_id)) for m in image],
             ),
             "",
+            *_taken(image),
+            "",
             "## Video\n",
             *_table(
                 ("Model", "Released", "USD per second", "USD per submit", "Upstream name"),
                 [(_code(m.slug), _day(m), *_video_prices(m), _code(m.vendor_id)) for m in video],
             ),
+            "",
+            *_taken(video),
             "",
             "## Capabilities\n",
             *_table(("Name", "The model"), [(_code(name), what) for name, what in CAPABILITIES.items()]),
@@ -139,6 +143,39 @@ def _video_prices(model: Model) -> tuple[str, str]:
         for rate in video.seconds
     )
     return seconds, usd_of_micros(video.submit_fee)
+
+
+def _taken(models: Iterable[Model]) -> list[str]:
+    """What each model takes, one line a model: a value in bold is what it is when the request names none."""
+    lines = ["What they take, and in **bold** what holds where a request names nothing:\n"]
+    lines += [f"- {_code(model.slug)}: {'; '.join(_limits_of(model.media))}" for model in models]
+    return lines
+
+
+def _limits_of(media: MediaLimits) -> list[str]:
+    found = [
+        _values("sizes", media.sizes, media.size_default),
+        f"any size of {media.pixels_min:,} to {media.pixels_max:,} pixels" if media.pixels_max else "",
+        _values("aspect ratios", media.aspect_ratios, media.aspect_ratio_default),
+        _values("resolutions", media.resolutions, media.resolution_default),
+        _values("seconds", map(str, media.seconds), str(media.seconds_default)),
+        _values("qualities", media.qualities, media.quality_default),
+        _values("styles", media.styles, ""),
+        _values("backgrounds", media.backgrounds, ""),
+        _values("formats", media.formats, media.format_default),
+        f"up to {media.n_max} at once" if media.n_max > 1 else "",
+        f"up to {media.references_max} images given" if media.references_max else "",
+        _values("frames", (frame.replace("_", " ") for frame in media.frames), ""),
+        f"up to {media.partial_images_max} partial images" if media.partial_images_max else "",
+    ]
+    flags = ("mask", "seed", "negative_prompt", "watermark", "audio")
+    found += [_code(name) for name in (*(flag for flag in flags if getattr(media, flag)), *media.extras)]
+    return [each for each in found if each]
+
+
+def _values(what: str, values: Iterable[str], default: str) -> str:
+    named = [f"**{value}**" if value == default else value for value in values]
+    return f"{what} {', '.join(named)}" if named else ""
 
 
 def _alias(alias: Alias) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bytespike.accounts import channels as service
 from bytespike.accounts import groups
 from bytespike.accounts.channels import ChannelChanges, NewChannel
+from bytespike.cli import channel_test
 from bytespike.cli.answer import Answer, listing, record
 from bytespike.cli.command import command, group
 from bytespike.cli.desk import Desk
@@ -77,15 +78,13 @@ RPM: TypeAlias = Annotated[
     int | None,
     typer.Option(
         "--rpm",
-        help="Requests a minute that the account allows, 0: not known. Kept, not enforced yet.",
+        help="Requests a minute that the account allows, 0: not known. At its ceiling a channel is passed over.",
         min=0,
     ),
 ]
 TPM: TypeAlias = Annotated[
     int | None,
-    typer.Option(
-        "--tpm", help="Tokens a minute that the account allows, 0: not known. Kept, not enforced yet.", min=0
-    ),
+    typer.Option("--tpm", help="Tokens a minute that the account allows, 0: not known. Likewise.", min=0),
 ]
 Headers: TypeAlias = Annotated[
     list[str] | None,
@@ -209,6 +208,9 @@ async def update(
             timeouts=UNSET if timeouts is None else _timeouts(timeouts),
         )
         return record(ChannelView.of(await service.update(write, found.channel.id, changes)))
+
+
+command(channels, "test", epilog=channel_test.EXAMPLE)(channel_test.try_channel)
 
 
 @command(channels, "enable")

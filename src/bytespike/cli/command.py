@@ -28,6 +28,7 @@ from bytespike.cli.answer import Answer, show
 from bytespike.cli.desk import open_desk
 from bytespike.errors import GatewayError
 from bytespike.ledger.spool import SpoolLocked
+from bytespike.media.objects.backends import StoreUnavailable
 from bytespike.pricing.price_file import PriceFileError
 from bytespike.settings import SettingsError
 from bytespike.store.engine import WrongDatabaseURL
@@ -115,6 +116,9 @@ def errors_told() -> Generator[None]:
     except GatewayError as error:
         _tell(error.message if error.param is None else f"{error.param}: {error.message}")
         raise typer.Exit(FAILED) from None
+    except StoreUnavailable as error:
+        _tell(f"object_store_url: {error}")
+        raise typer.Exit(WRONG_USAGE) from None
     except (MasterKeyError, SecretUnreadable, SpoolLocked) as error:
         _tell(str(error))
         raise typer.Exit(FAILED) from None

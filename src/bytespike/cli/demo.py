@@ -1,7 +1,7 @@
 """`bytespike demo`: the whole thing running in one command, with the simulator as its upstream. `make run` calls it.
 
-The first run makes an administrator, a group, channels for the four dialects (`demo_channels.py`), and a key whose
-wallet is funded. Later runs keep all of it, whatever was changed since.
+The first run makes an administrator, a group, channels for the four dialects, for images and for videos
+(`demo_channels.py`), and a key whose wallet is funded. Later runs keep all of it, whatever was changed since.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ ACTOR = "demo"
 ADMIN_EMAIL = "admin@localhost"
 PASSWORD_FILE = "admin-password"
 FIRST_USD = "100"
+#: Under this name the printed calls submit a video, and ask for it.
+FIRST_VIDEO = "first-video"
 
 
 class Demo(Struct, frozen=True):
@@ -151,10 +153,12 @@ def described(made: Demo, base_url: str) -> dict[str, object]:
 
 
 def curls(base_url: str, key: str) -> dict[str, str]:
-    """One call for each dialect, ready to paste into a shell."""
+    """One call for each dialect, for images and for a video, ready to paste into a shell."""
     said = "Say hello."
     hello = [{"role": "user", "content": said}]
-    calls: dict[str, tuple[str, list[str], dict[str, object]]] = {
+    bearer = f"Authorization: Bearer {key}"
+    film: dict[str, object] = {"prompt": "A red bicycle by the sea", "seconds": 5}
+    calls: dict[str, tuple[str, list[str], dict[str, object] | None]] = {
         "anthropic_messages": (
             "/v1/messages",
             [f"x-api-key: {key}", "anthropic-version: 2023-06-01"],
@@ -162,12 +166,12 @@ def curls(base_url: str, key: str) -> dict[str, str]:
         ),
         "openai_chat": (
             "/v1/chat/completions",
-            [f"Authorization: Bearer {key}"],
+            [bearer],
             {"model": "kimi-k2-6", "messages": hello},
         ),
         "openai_responses": (
             "/v1/responses",
-            [f"Authorization: Bearer {key}"],
+            [bearer],
             {"model": "gpt-5-5", "input": said},
         ),
         "gemini": (
@@ -175,17 +179,28 @@ def curls(base_url: str, key: str) -> dict[str, str]:
             [f"x-goog-api-key: {key}"],
             {"contents": [{"role": "user", "parts": [{"text": said}]}]},
         ),
+        "images": (
+            "/v1/images/generations",
+            [bearer],
+            {"model": "gpt-image-2", "prompt": "A red bicycle by the sea", "size": "1024x1024"},
+        ),
+        # Pasted again, it is the same task.
+        "video": (
+            "/v1/tasks/submit",
+            [bearer],
+            {"model": "seedance-2-fast", "params": film, "out_task_id": FIRST_VIDEO},
+        ),
+        "video_result": (f"/v1/tasks/query?out_task_id={FIRST_VIDEO}", [bearer], None),
     }
-    return {
-        dialect: " \\\n    ".join(
-            [
-                f"curl -sS {shlex.quote(base_url + path)}",
-                *(f"-H {shlex.quote(header)}" for header in [*headers, "content-type: application/json"]),
-                f"-d {shlex.quote(json.dumps(body))}",
-            ]
-        )
-        for dialect, (path, headers, body) in calls.items()
-    }
+    return {name: _curl(base_url + path, headers, body) for name, (path, headers, body) in calls.items()}
+
+
+def _curl(url: str, headers: list[str], body: dict[str, object] | None) -> str:
+    """`body` None: a GET."""
+    words = [f"curl -sS {shlex.quote(url)}", *(f"-H {shlex.quote(header)}" for header in headers)]
+    if body is not None:
+        words += ["-H 'content-type: application/json'", f"-d {shlex.quote(json.dumps(body))}"]
+    return " \\\n    ".join(words)
 
 
 def welcome(made: Demo, base_url: str) -> str:
@@ -205,6 +220,9 @@ def welcome(made: Demo, base_url: str) -> str:
     lines += [f"  first key     {made.key}", f"  its wallet    ${format_usd(made.balance)}", ""]
     for dialect, call in curls(base_url, made.key).items():
         lines += [f"{dialect}:", "", f"  {call}", ""]
-    lines += ["Every dialect reaches every model: GET /v1/models lists them.", ""]
+    lines += [
+        "Every dialect reaches every text model: GET /v1/models lists them, and those for images and videos.",
+        "",
+    ]
     lines += ["Ctrl-C stops it; the next run keeps everything.", ""]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The channels of `bytespike demo`: every dialect, spoken by the simulator.
+"""The channels of `bytespike demo`: every dialect and every API for images and videos, spoken by the simulator.
 
 They are made once. An operator who changes one, or takes it away, finds it so at the next run; only the simulator's
 port, which is another one each time, is written into those that are still there. A data directory of an older version,
@@ -25,8 +25,8 @@ FIRST_CHANNELS = frozenset({"simulator-anthropic", "simulator-openai"})
 
 
 class DemoChannel(Struct, frozen=True):
-    """`paths`: what follows the simulator's address, by dialect. `families`: whose text models it serves; None: all
-    that no other of these channels serves."""
+    """`paths`: what follows the simulator's address, by dialect or API. `families`: whose models it serves; None: all text
+    models that no other of these channels serves."""
 
     paths: Mapping[str, str]
     families: frozenset[str] | None
@@ -39,6 +39,16 @@ CHANNELS: Mapping[str, DemoChannel] = {
     ),
     "simulator-gemini": DemoChannel({"gemini": "/gemini"}, frozenset({"gemini"})),
     "simulator-chat": DemoChannel({"openai_chat": "/openai/v1"}, None),
+    "simulator-openai-media": DemoChannel(
+        {"openai_images": "/openai/v1", "openai_videos": "/openai/v1", "openai_chat": "/openai/v1"},
+        frozenset({"gpt-image", "sora"}),
+    ),
+    "simulator-gemini-media": DemoChannel(
+        {"gemini": "/gemini", "gemini_operations": "/gemini"}, frozenset({"nano-banana", "veo"})
+    ),
+    "simulator-ark": DemoChannel(
+        {"ark_images": "/ark/api/v3", "ark_tasks": "/ark/api/v3"}, frozenset({"seedream", "seedance"})
+    ),
 }
 
 
@@ -63,7 +73,9 @@ async def make_channels(
                     group_ids=(group_id,),
                 ),
             )
-    moved = {slug for name in new for slug in served(name, models)}
+    # Older versions served text alone: what else there is was added by hand, and stays.
+    text = [model for model in models if model.kind == "text"]
+    moved = {slug for name in new for slug in served(name, text)}
     for name in known:
         await _follow(write, name, simulator_url, moved)
     if new:
@@ -82,8 +94,11 @@ def served(name: str, models: Iterable[Model]) -> dict[str, str]:
     return {
         model.slug: model.vendor_id
         for model in models
-        if model.kind == "text"
-        and (model.family not in others if families is None else model.family in families)
+        if (
+            model.kind == "text" and model.family not in others
+            if families is None
+            else model.family in families
+        )
     }
 
 

@@ -21,7 +21,7 @@ from bytespike.cli.desk import Desk
 from bytespike.core.json_types import JSON
 from bytespike.errors import InvalidRequest
 from bytespike.ledger import doctor as ledger_doctor
-from bytespike.ledger.doctor import Finding
+from bytespike.ledger.findings import Finding
 from bytespike.pricing.defaults import default_prices
 from bytespike.store import channels, keys, prices
 

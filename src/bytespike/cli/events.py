@@ -25,7 +25,9 @@ events = group("events", "What has happened that somebody may want to be told of
 @command(events, "list")
 async def list_events(
     desk: Desk,
-    kind: Annotated[str | None, typer.Option(help="Only of this kind: wallet.low_balance.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Only of this kind: wallet.low_balance, channel.disabled.")
+    ] = None,
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from bytespike.cli import demo, doctor, reconcile, serve
+from bytespike.cli.attempts import usage
 from bytespike.cli.borrowers import borrowers
 from bytespike.cli.channels import channels
 from bytespike.cli.events import events, wallet
@@ -12,7 +13,6 @@ from bytespike.cli.groups import groups
 from bytespike.cli.keys import keys
 from bytespike.cli.members import orgs
 from bytespike.cli.models import models
-from bytespike.cli.usage import usage
 from bytespike.cli.users import users
 from bytespike.observe.logs import configure_logs
 

@@ -61,19 +61,24 @@ async def list_models(
     kind: Annotated[str | None, typer.Option(help="Only text, image or video.")] = None,
     capability: Annotated[list[str] | None, typer.Option(help="Only with this ability. Repeatable.")] = None,
     own: Annotated[bool, typer.Option("--own", help="Only those that you added or changed.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Those too that no channel serves.")] = False,
 ) -> Answer:
-    """List the catalog's models."""
+    """List the models that your channels serve; while there is no channel, the whole catalog."""
     async with desk.reading() as connection:
         catalog = await desk.catalog(connection)
         sources = {row.slug: str(row.source) for row in await stored_models.listing(connection)}
-    found = select(catalog.models.values(), capability or (), family)
-    shown = [
-        _model(model, sources)
-        for model in found
+        served = {row.model for row in await stored_channels.served(connection)}
+    found = [
+        model
+        for model in select(catalog.models.values(), capability or (), family)
         if kind in (None, model.kind) and (not own or model.slug in sources)
     ]
+    shown = found if every or own or not served else [model for model in found if model.slug in served]
+    more = len(found) - len(shown)
     return listing(
-        shown, ("slug", "family", "kind", "source", "context_window", "max_output_tokens", "input", "output")
+        [_model(model, sources) for model in shown],
+        ("slug", "family", "kind", "source", "context_window", "max_output_tokens", "input", "output"),
+        note=f"{more} more are served by no channel; --all lists them too." if more else "",
     )
 
 

@@ -51,7 +51,7 @@ async def reconcile(
 ) -> Answer:
     """Add up what providers will charge: every upstream call, failed ones too, by provider and model.
 
-    The cost is each call's tokens at its channel's price, in USD, before any group's multiplier."""
+    The cost is each call's tokens, images and seconds of video at its channel's price, in USD, before any group's multiplier."""
     channel_id: str | None = None
     if channel is not None:
         async with desk.reading() as connection:
@@ -73,6 +73,8 @@ async def reconcile(
         "failed",
         "input_tokens",
         "output_tokens",
+        "images",
+        "seconds",
         "cost",
     )
     cost = sum(each.cost for each in found)
@@ -95,5 +97,7 @@ def _shown(charge: Charge) -> dict[str, JSON]:
         "failed": charge.failed,
         "input_tokens": charge.input_tokens,
         "output_tokens": charge.output_tokens,
+        "images": charge.images,
+        "seconds": charge.seconds,
         "cost": format_usd(charge.cost),
     }

@@ -24,8 +24,9 @@ from bytespike.cli.answer import Answer, record
 from bytespike.cli.catalog_file import load_standing_file
 from bytespike.cli.command import FAILED, AsJSON, DatabaseURL, DataDir, command, errors_told
 from bytespike.cli.desk import Desk
+from bytespike.cli.handover import pending
 from bytespike.cli.options import secret
-from bytespike.cli.workers import supervise
+from bytespike.cli.supervisor import supervise
 from bytespike.core.json_types import JSON
 from bytespike.errors import InvalidRequest
 from bytespike.providers.simulator.directives import BadDirective
@@ -123,8 +124,11 @@ def serve(
     trusted_proxies: Annotated[
         str | None, typer.Option(help="Proxies whose X-Forwarded-For is believed, as CIDRs with commas.")
     ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say whether the settings are right, and start nothing.")
+    ] = False,
 ) -> None:
-    """Run the gateway until it is told to stop (SIGINT, SIGTERM).
+    """Run the gateway until it is told to stop (SIGINT, SIGTERM). With several workers, SIGHUP restarts it without a gap.
 
     The first run makes the data directory, the database and the master key. Logs go to standard error. A wrong setting
     stops it with the setting's name and what was expected, and exit code 2.
@@ -142,8 +146,11 @@ def serve(
     }
     with errors_told(), stopped_cleanly():
         settings = load(given)
+        if check:
+            sys.stdout.write("The settings are right.\n")
+            return
         asyncio.run(load_standing_file(settings, given))
-        if settings.workers > 1:
+        if settings.workers > 1 or pending():
             supervise(settings)
         else:
             serve_application(settings)

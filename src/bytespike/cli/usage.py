@@ -55,7 +55,7 @@ async def list_rows(
         wanted = await _filter(desk, connection, user, org, key, model, since, until, request_id)
     found = await list_usage(desk.engine, wanted, limit=limit, offset=offset)
     rows = [usage_row(row) for row in found.items]
-    columns = ("at", "request_id", "model", "output_tokens", "credits")
+    columns = ("at", "request_id", "model", "output_tokens", "images", "seconds", "credits")
     return listing(rows, columns, total=found.total)
 
 
@@ -83,7 +83,9 @@ async def sum_rows(
     groups = cast("list[Grouping]", list(dict.fromkeys(group_by or ())))
     rows = [_totals(each) for each in await totals(desk.engine, wanted, groups)]
     names = ["bucket" if name in ("hour", "day") else name for name in groups]
-    return listing(rows, (*names, "requests", "input_tokens", "output_tokens", "credits"))
+    return listing(
+        rows, (*names, "requests", "input_tokens", "output_tokens", "images", "seconds", "credits")
+    )
 
 
 async def _filter(
@@ -122,5 +124,7 @@ def _totals(row: Totals) -> dict[str, JSON]:
         "output_tokens": row.output_tokens,
         "reasoning_tokens": row.reasoning_tokens,
         "web_searches": row.web_searches,
+        "images": row.images,
+        "seconds": row.seconds,
         "credits": format_usd(row.credits),
     }

@@ -19,6 +19,9 @@ What it guarantees:
 A second request before the first is answered counts as a hang-up: hardly any client pipelines, and one that does could
 queue without bound.
 
+- **Stopping.** When the server stops, requests that are under way are finished. A connection on which none is stays open
+  for `LINGER_SECONDS`: what its client has sent meanwhile, or is just sending, is answered, as the connection's last.
+
 Deadlines are kept by one sweep over all connections (`sweep`), not by a timer each.
 """
 
@@ -51,6 +54,8 @@ KEEP_ALIVE_SECONDS = 75.0
 UNREAD_BYTES_MAX = 64 * 1024
 DISCARD_BYTES_MAX = 96 * 1024 * 1024
 DISCARD_SECONDS_MAX = 30.0
+#: When the server stops: how long a connection on which nothing is under way stays open for a request that may be on its way.
+LINGER_SECONDS = 3.0
 #: A client that takes nothing for so long, while there is something for it, is gone.
 STALL_SECONDS_MAX = 60.0
 
@@ -127,7 +132,8 @@ class Connection(asyncio.Protocol):
         peer = cast("tuple[str, int] | str | None", transport.get_extra_info("peername"))
         self._peer = peer[0] if isinstance(peer, tuple) else ""
         self._connections.add(self)
-        self.deadline = self._loop.time() + HEAD_SECONDS_MAX
+        stopping = self._shared.stopping
+        self.deadline = self._loop.time() + (LINGER_SECONDS if stopping else HEAD_SECONDS_MAX)
         self._shared.add(self, self._loop)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -217,7 +223,9 @@ class Connection(asyncio.Protocol):
         self._started = False
         self._answered = False
         self._chunked = False
-        self._keep_alive = parser.should_keep_alive() and parser.get_http_version() == "1.1"
+        self._keep_alive = (
+            parser.should_keep_alive() and parser.get_http_version() == "1.1" and not self._shared.stopping
+        )
         self._inbound = Inbound(parser.get_method().decode("ascii"), path, query, headers, self._peer, self)
         self._upgrading = b"upgrade" in headers and parser.should_upgrade()
         if not self._upgrading:
@@ -316,11 +324,14 @@ class Connection(asyncio.Protocol):
             self._transport.write(answer)
             self._over()
 
-    def start(self, status: int, head: bytes) -> None:
-        """The head of an answer that comes in pieces."""
+    def start(self, status: int, head: bytes, length: int | None = None) -> None:
+        """The head of an answer that comes in pieces. `length`: of all of them together, where that is known; whoever says
+        so sends as much, or gives up (`abort`)."""
         if self._answered or self._transport.is_closing():
             return
-        if self._parser.get_http_version() == "1.1":
+        if length is not None:
+            head += b"content-length: %d\r\n" % length
+        elif self._parser.get_http_version() == "1.1":
             self._chunked = True
             head += b"transfer-encoding: chunked\r\n"
         else:
@@ -389,10 +400,19 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def shutdown(self) -> None:
-        """The server stops: no further request, and nothing more once this one is answered."""
-        self._keep_alive = False
-        if self._answered:
+        """The server stops: nothing more once this request is answered, or one that is on its way."""
+        self._shared.stopping = True
+        if not self._started:
+            self._keep_alive = False
+        # Else the head of the answer has said that the connection goes on: then one more request may come.
+        if not self._answered:
+            if self._inbound is not None:
+                self._inbound.stop()
+            return
+        if self._body_open:
             self._close()
+        elif not self._head_bytes:
+            self.deadline = self._loop.time() + LINGER_SECONDS
 
     # --- within --------------------------------------------------------------------------------------------------
 
@@ -435,7 +455,8 @@ class Connection(asyncio.Protocol):
         """The request and its answer are over."""
         self._inbound = None
         if self._keep_alive:
-            self.deadline = self._loop.time() + KEEP_ALIVE_SECONDS
+            idle = LINGER_SECONDS if self._shared.stopping else KEEP_ALIVE_SECONDS
+            self.deadline = self._loop.time() + idle
         else:
             self._close()
 

@@ -22,12 +22,13 @@ class Timed(Protocol):
 
 class Shared:
     """What the connections of one server share: the sweep that keeps their deadlines, the `date` of answers, and the turn
-    of the loop at whose end answers leave."""
+    of the loop at whose end answers leave. `stopping`: the server stops."""
 
-    __slots__ = ("_connections", "_date", "_loop", "_second", "_timer", "turn")
+    __slots__ = ("_connections", "_date", "_loop", "_second", "_timer", "stopping", "turn")
 
     def __init__(self, turn: LoopTurn) -> None:
         self.turn = turn
+        self.stopping = False
         self._connections: set[Timed] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None

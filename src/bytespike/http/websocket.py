@@ -51,6 +51,9 @@ class WebSocket(asyncio.Protocol):
         self._paused = False
         #: Nothing more comes.
         self.closed = False
+        #: The server stops. How much is under way on the socket: its user counts it.
+        self.stopping = False
+        self.busy = 0
         #: Called with this when the connection is lost.
         self.on_lost: Callable[[WebSocket], None] | None = None
 
@@ -80,8 +83,9 @@ class WebSocket(asyncio.Protocol):
         _wake(self._room)
 
     def shutdown(self) -> None:
-        """The server stops."""
-        self.close(RESTARTING, "the gateway is restarting")
+        """The server stops: what is under way is finished, and nothing more is to begin."""
+        self.stopping = True
+        self.let_go()
 
     # --- for its user -------------------------------------------------------------------------------------------
 
@@ -120,6 +124,11 @@ class WebSocket(asyncio.Protocol):
     def ping(self) -> None:
         """Show that this side is alive. Raises SocketClosed."""
         self._write(Ping())
+
+    def let_go(self) -> None:
+        """Say goodbye if the server stops and nothing is under way any more."""
+        if self.stopping and not self.busy:
+            self.close(RESTARTING, "the gateway is restarting")
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Say goodbye. Idempotent."""

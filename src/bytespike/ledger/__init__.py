@@ -18,6 +18,12 @@ How processes share it:
 - `lending`, `lease_sql`  the same as the database sees it
 - `adoption`   what a dead process leaves; `wake` a tap on the shoulder
 
+Money that is set aside for longer, for tasks:
+
+- `escrow`                        the theory; place, post, void
+- `escrow_books`, `escrow_sql`    what that writes
+- `escrow_meters`                 what it changes in memory
+
 How it reaches the database:
 
 - `records`, `frames`, `segments`, `spool`  a finished request, durable on this machine
@@ -33,5 +39,5 @@ The books, for people:
 - `usage_queries`       receipts and what they add up to
 - `rollups`             the same by hour and day, kept as receipts are written
 - `reconciliation`      what providers will charge
-- `doctor`              every invariant, checked
+- `doctor`              every invariant, checked; `doctor_escrows` those of tasks' money, `findings` what it tells
 """

@@ -188,6 +188,10 @@ class Meter(Borrowed):
     def used(self, monotonic_us: int) -> int:
         return self.undrained + self.held
 
+    def uncovered(self, monotonic_us: int) -> bool:
+        """More is spent or held here than was borrowed: there was no cap when that began."""
+        return self.capped and self.used(monotonic_us) > self.granted
+
     def quota_left(self) -> int:
         """What the lifetime quota has beside what is spent or held here. Only where there is one."""
         return self.quota - self.spent - self.undrained - self.held

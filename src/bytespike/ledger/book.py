@@ -48,7 +48,7 @@ from bytespike.ledger.leases import Borrowed
 from bytespike.ledger.lending import Ask, Facts
 from bytespike.ledger.metering import Wanted
 from bytespike.ledger.records import Receipt
-from bytespike.ledger.restoring import member_meter, model_meter, restore
+from bytespike.ledger.restoring import member_meter, model_meter, restore, restore_meters
 from bytespike.store.engine import reading
 
 #: Open accounts, unless they are in use.
@@ -89,6 +89,7 @@ class Book:
         self.wallets: dict[str, Wallet] = {}
         self.owners: dict[str, Owner] = {}
         self.members: dict[str, Member] = {}
+        self.followed: list[KeyAccount] = []  # they have taken over other caps
         self._latest_us = 0
 
     def __len__(self) -> int:
@@ -125,6 +126,7 @@ class Book:
                 return False
             account.move(wallet, self._owner(key.user_id))
         account.follow(key)
+        self.followed.append(account)
         return True
 
     async def open(self, key: CappedKey) -> KeyAccount:
@@ -301,6 +303,7 @@ class Book:
         self._join_member(account, key)
         self._restore(account, found.sums)
         account.follow(key)
+        self.followed.append(account)
         self.accounts.move_to_end(key.id)
         self._drop_unused()
         return account
@@ -318,6 +321,10 @@ class Book:
             for each in self.accounts.values():
                 if member_of(each.record) == id:
                     each.join(member)
+
+    def restore(self, meters: Iterable[Meter], sums: metering.Sums) -> None:
+        """These meters as the database has them now. Under the lock, as all reading is."""
+        restore_meters(meters, sums, self.now_us(), self._receipts_undrained)
 
     def _restore(self, account: KeyAccount, sums: metering.Sums) -> None:
         restore(account, sums, self.now_us(), self._receipts_undrained)

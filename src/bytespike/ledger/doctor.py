@@ -3,8 +3,10 @@
     balances     each account's balance is the sum of its transfers; all balances add up to zero
     receipts     each usage row has one transfer of the same credits from the same wallet to revenue, and each usage
                  transfer has its row
-    keys         a key's lifetime spend is the sum of its usage
-    meters       so is each sum that a cap of a key or a member is compared with
+    escrows      what the account of held money has is what is set aside for tasks that are not over; each escrow was
+                 set aside by one transfer and came back by one, if it is resolved, and what it was billed is a receipt
+    keys         a key's lifetime spend is the sum of its usage, and of what is set aside for its tasks
+    meters       so is each sum that a cap of a key or a member is compared with; an escrow counts from when it was made
     rollups      and what usage pages show: each is what its usage rows add up to
     leases       no more is lent of a wallet than it has, and to somebody who is there
     wallets      none is below zero by more than its receipts were under-estimated
@@ -19,40 +21,24 @@ Everything is read in one snapshot, so a running gateway makes no false findings
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bytespike.ledger import doctor_sql as sql
 from bytespike.ledger.amounts import format_usd
+from bytespike.ledger.doctor_escrows import escrow_findings, first_hold_of
 from bytespike.ledger.entries import input_hash, usage_key
+from bytespike.ledger.findings import FINDINGS_MAX, Finding
 from bytespike.ledger.frames import Frame, UnreadableRecord, decode_payload
 from bytespike.ledger.rollups import DAY_US, wrong_rollups
 from bytespike.ledger.segments import BYTES_SUFFIX, QUARANTINE, RECORD_SUFFIX, found_segments, read_frames
 from bytespike.ledger.sql import TRANSFERS_KNOWN
 from bytespike.store.engine import reading
 
-#: Findings of one check that are listed; the first ones, by time.
-FINDINGS_MAX = 20
 #: Rows fetched at once, where every row is looked at.
 _ROWS_AT_ONCE = 1_000
 _IN_PIECES = {"yield_per": _ROWS_AT_ONCE}
-
-Severity: TypeAlias = Literal["error", "warning"]
-
-
-class Finding(Struct, frozen=True):
-    """`check`: which of the invariants. `subject`: what it is about, an id. `transfer`: the first transfer that breaks
-    it, where one can be named. Amounts are micro-dollars."""
-
-    severity: Severity
-    check: str
-    subject: str
-    message: str
-    transfer: str | None = None
-    expected: int | None = None
-    found: int | None = None
 
 
 class Report(Struct, frozen=True):
@@ -83,6 +69,7 @@ async def examine(engine: AsyncEngine, *spool_dirs: Path) -> Report:
             for check in (
                 _balances,
                 _receipts,
+                escrow_findings,
                 _keys,
                 _meters,
                 _rollups,
@@ -179,15 +166,18 @@ async def _keys(connection: AsyncConnection) -> list[Finding]:
     findings: list[Finding] = []
     for id, spent, used in await connection.execute(sql.wrong_spent(FINDINGS_MAX)):
         suspect = await _suspect(connection, id, "", spent - used)
-        message = f"the key has ${format_usd(spent)} as its lifetime spend, its receipts add up to ${format_usd(used)}"
+        message = f"the key has ${format_usd(spent)} as its lifetime spend, its receipts and escrows add up to ${format_usd(used)}"
         findings.append(_differs("keys", id, message, suspect, expected=used, found=spent))
     return findings
 
 
 async def _suspect(connection: AsyncConnection, subject: str, model: str, difference: int) -> str | None:
     """The first transfer that may have been counted once too often, or not at all."""
-    found = await connection.execute(sql.first_receipt_of(subject, model, abs(difference)))
-    return found.scalar()
+    for query in (sql.first_receipt_of, first_hold_of):
+        found = (await connection.execute(query(subject, model, abs(difference)))).scalar()
+        if found is not None:
+            return found
+    return None
 
 
 def _differs(
@@ -270,7 +260,7 @@ async def _meters(connection: AsyncConnection) -> list[Finding]:
     findings: list[Finding] = []
     for id, subject, model, summed, used in await connection.execute(sql.wrong_meters(FINDINGS_MAX)):
         suspect = await _suspect(connection, subject, model, summed - used)
-        message = f"the sum that a cap is compared with is ${format_usd(summed)}, the receipts add up to ${format_usd(used)}"
+        message = f"the sum that a cap is compared with is ${format_usd(summed)}, the receipts and escrows add up to ${format_usd(used)}"
         findings.append(_differs("meters", id, message, suspect, expected=used, found=summed))
     return findings
 

@@ -7,6 +7,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Select,
+    Table,
     Text,
     and_,
     case,
@@ -20,6 +21,8 @@ from sqlalchemy import (
 )
 
 from bytespike.ledger.entries import REVENUE
+from bytespike.ledger.escrow_sql import COUNTED, OF_AN_ESCROW
+from bytespike.store.media_tables import escrows
 from bytespike.store.tables import (
     accounts,
     attempts,
@@ -140,8 +143,12 @@ def receipts_differing(limit: int) -> Select[str, str, int, str, int, str, str]:
 
 
 def wrong_spent(limit: int) -> Select[str, int, int]:
-    """(key, its lifetime spend, the sum of its receipts) where they differ."""
-    used = select(usage.c.key_id, _sum(usage.c.credits).label("used")).group_by(usage.c.key_id).subquery()
+    """(key, its lifetime spend, the sum of its receipts and of what is set aside for its tasks) where they differ."""
+    each = union_all(
+        select(usage.c.key_id, usage.c.credits),
+        select(escrows.c.key_id, escrows.c.amount.label("credits")).where(escrows.c.state == "held"),
+    ).subquery("spending")
+    used = select(each.c.key_id, _sum(each.c.credits).label("used")).group_by(each.c.key_id).subquery()
     sum_used = func.coalesce(used.c.used, 0)
     return (
         select(keys.c.id, keys.c.spent, cast(sum_used, BigInteger))
@@ -153,25 +160,37 @@ def wrong_spent(limit: int) -> Select[str, int, int]:
 
 
 def wrong_meters(limit: int) -> Select[str, str, str, int, int]:
-    """(meter, whose, its model, what it sums up, the sum of the receipts) where they differ: of all time, or since its
-    oldest bucket."""
+    """(meter, whose, its model, what it sums up, the sum of the receipts and escrows) where they differ: of all time, or
+    since its oldest bucket."""
     oldest = (
         select(func.min(meter_sums.c.bucket))
         .where(meter_sums.c.meter_id == meters.c.id)
         .correlate_except(meter_sums)
         .scalar_subquery()
     )
+    # One that has no bucket has no receipt either, as far back as it goes.
+    since_us = func.coalesce(oldest, 0) * meters.c.bucket_us
     summed = select(_sum(meter_sums.c.amount)).where(meter_sums.c.meter_id == meters.c.id).scalar_subquery()
-    used = (
+    of_requests = (
         select(_sum(usage.c.credits))
         .where(
-            _is_of(meters.c.key_id),
+            _is_of(usage, meters.c.key_id),
             or_(meters.c.model == "", usage.c.model == meters.c.model),
-            # One that has no bucket has no receipt either, as far back as it goes.
-            usage.c.at >= func.coalesce(oldest, 0) * meters.c.bucket_us,
+            usage.c.at >= since_us,
+            ~OF_AN_ESCROW,
         )
         .scalar_subquery()
     )
+    of_tasks = (
+        select(_sum(COUNTED))
+        .where(
+            _is_of(escrows, meters.c.key_id),
+            or_(meters.c.model == "", escrows.c.model == meters.c.model),
+            escrows.c.at >= since_us,
+        )
+        .scalar_subquery()
+    )
+    used = cast(of_requests + of_tasks, BigInteger)
     has_any = exists().where(meter_sums.c.meter_id == meters.c.id)
     return (
         select(meters.c.id, meters.c.key_id, meters.c.model, summed, used)
@@ -181,13 +200,14 @@ def wrong_meters(limit: int) -> Select[str, str, str, int, int]:
     )
 
 
-def _is_of(subject: ColumnElement[str]) -> ColumnElement[bool]:
-    """A usage row is of this key, or of this member. Either way an index finds it: one of them names nobody else."""
+def _is_of(spending: Table, subject: ColumnElement[str]) -> ColumnElement[bool]:
+    """A usage row, or an escrow, is of this key, or of this member. Either way an index finds it: one of them names nobody
+    else."""
     user_id = select(members.c.user_id).where(members.c.id == subject).correlate_except(members)
     org_id = select(members.c.org_id).where(members.c.id == subject).correlate_except(members)
     return or_(
-        usage.c.key_id == subject,
-        and_(usage.c.user_id == user_id.scalar_subquery(), usage.c.org_id == org_id.scalar_subquery()),
+        spending.c.key_id == subject,
+        and_(spending.c.user_id == user_id.scalar_subquery(), spending.c.org_id == org_id.scalar_subquery()),
     )
 
 
@@ -197,7 +217,7 @@ def first_receipt_of(subject: str, model: str, amount: int) -> Select[str]:
         select(transfers.c.id)
         .select_from(transfers.join(usage, usage.c.request_id == transfers.c.request_id))
         .where(
-            _is_of(literal(subject, Text())),
+            _is_of(usage, literal(subject, Text())),
             or_(literal(model, Text()) == "", usage.c.model == model),
             transfers.c.kind == "usage",
             transfers.c.amount == amount,
@@ -306,6 +326,8 @@ _MONEY: tuple[Column[int], ...] = (
     attempts.c.cost,
     meter_sums.c.amount,
     leases.c.amount,
+    escrows.c.amount,
+    escrows.c.posted,
 )
 
 #: SQLite: (column, how many rows hold something else than an integer in it).

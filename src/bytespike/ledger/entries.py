@@ -6,6 +6,7 @@ any time. Wallets belong to users and orgs; the other side is one of ours:
     system:external     the world outside: money that was paid in, or paid back
     system:promotion    money that we give or take without anybody paying
     system:revenue      what requests have cost
+    system:held         what is set aside for tasks that are not over (`escrow.py`)
 
 A transfer has an idempotency key, unique for ever, and a hash of its inputs: the same key with the same inputs is the
 same transfer, and with other inputs a mistake.
@@ -16,17 +17,21 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Literal, TypeAlias
 
-Kind: TypeAlias = Literal["topup", "refund", "admin_credit", "admin_debit", "subscription_renew", "usage"]
+Kind: TypeAlias = Literal[
+    "topup", "refund", "admin_credit", "admin_debit", "subscription_renew", "usage", "hold", "release"
+]
 
 REVENUE = "system:revenue"
 EXTERNAL = "system:external"
 PROMOTION = "system:promotion"
+HELD = "system:held"
 
 #: Every account that is ours, and its kind.
 SYSTEM_ACCOUNTS: tuple[tuple[str, str], ...] = (
     (REVENUE, "revenue"),
     (EXTERNAL, "external"),
     (PROMOTION, "promotion"),
+    (HELD, "held"),
 )
 
 WALLET_KIND = "wallet"
@@ -50,6 +55,16 @@ def is_wallet(account_id: str) -> bool:
 def usage_key(request_id: str) -> str:
     """The idempotency key of the transfer that a request's receipt becomes. It is the transfer's id too."""
     return f"usage:{request_id}"
+
+
+def hold_key(escrow_id: str) -> str:
+    """The same of the transfer that sets an escrow's money aside."""
+    return f"hold:{escrow_id}"
+
+
+def release_key(escrow_id: str) -> str:
+    """And of the one that gives it back: whole, however much is billed then."""
+    return f"release:{escrow_id}"
 
 
 def input_hash(kind: str, debit: str, credit: str, amount: int, request_id: str, note: str) -> str:

@@ -2,11 +2,14 @@
 
     open ──► posted    something was delivered: it becomes a transfer of what that costs, more or less than was held
          ──► voided    nothing is owed
+         ──► escrowed  it is in the books now, set aside for a task (`escrow.py`); what becomes of it is told there
+         ──► doubtful ──► escrowed, open, voided
+                       nobody knows yet whether the books have it: it is held for as long as that is so
          ──► expired ──► posted, voided
                        a sweep took back what was set aside, because nobody had said for long that the request lives.
                        Should it end after all, what it delivered is billed, and it is not held for again
 
-There is no way back and no second posting: that is a mistake in the program, and `HoldResolved` says so before
+But for the doubtful, there is no way back, and no second posting: that is a mistake in the program, and `HoldResolved` says so before
 anything has changed.
 """
 
@@ -16,11 +19,11 @@ from typing import Literal, TypeAlias
 
 from bytespike.ledger.account import KeyAccount, Meter, Owner, Wallet
 
-HoldState: TypeAlias = Literal["open", "posted", "voided", "expired"]
+HoldState: TypeAlias = Literal["open", "posted", "voided", "expired", "escrowed", "doubtful"]
 
 
 class HoldResolved(RuntimeError):
-    """The hold was posted or voided before. Nothing was changed."""
+    """The hold was posted, voided or escrowed before. Nothing was changed."""
 
 
 class Hold:
@@ -95,6 +98,14 @@ class Hold:
             self.on_model.held += credits
         if self.on_member is not None:
             self.on_member.held += credits
+
+    def doubt(self) -> None:
+        """Nobody knows whether the books have it: it stays set aside, and can be neither posted nor voided."""
+        self.state = "doubtful"
+
+    def know(self) -> None:
+        """Somebody knows, and resolves it now, or leaves it open."""
+        self.state = "open"
 
     def check_unresolved(self) -> None:
         """Raises `HoldResolved`."""

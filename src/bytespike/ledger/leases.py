@@ -11,7 +11,7 @@ The one rule, for every cap at every moment, as the database sees it:
 
 A lease covers what its borrower has posted and not drained, what it holds for requests in flight, and what it may still
 hold. So a process that holds no more than it has borrowed needs to ask nobody. Draining moves money from the lease to
-what is posted, in one transaction: nothing else changes. Whoever reads limit, posted and leases to borrow more locks
+what is posted, in one transaction, and so does setting it aside for a task (`escrow.py`): nothing else changes. Whoever reads limit, posted and leases to borrow more locks
 the cap's own row (the account's, the key's, the member's, the user's), which draining locks too.
 
 A key's quota and its windows are one cap: each micro-dollar counts against all of them, so there is as much to borrow
@@ -25,6 +25,9 @@ shrink as the limit comes near, down to single requests. When a slice gets low, 
 back what is idle, waits until they have answered, and only then is refused. So a request is refused when limit - posted
 - held over all processes cannot cover it, and not because money lies idle elsewhere. Then nobody asks again for a few
 hundredths of a second.
+
+**New caps.** What a process holds when a cap comes up was borrowed under no cap. It is written down as borrowed as soon as
+the process hears of the cap (`Ledger.account`), so that others do not lend it.
 
 **Alone.** A process that is the only borrower has borrowed everything, and no row says so: it checks each cap itself
 (`admission.py`), reads windows and balances as they change, and asks nobody even when the database is gone. When a

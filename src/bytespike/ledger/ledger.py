@@ -30,7 +30,8 @@ The file is long because a hold's whole life is in it: whoever changes how one r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import structlog
 from msgspec import Struct, structs
@@ -85,6 +86,18 @@ _NS_PER_S = 1_000_000_000
 
 class NotBorrowed(RuntimeError):
     """This process has not borrowed enough for it. There may be more."""
+
+
+class Vault(NamedTuple):
+    """What moves money in the books beside the drain works with (`escrow.py`). `turn`: one at a time, for a crowd would take
+    every connection of the pool; then begin a transaction, then lock `books`. `resolve` a hold of this process."""
+
+    turn: asyncio.Lock
+    books: asyncio.Lock
+    book: Book
+    drain: Drain
+    sharing: Sharing
+    resolve: Callable[[Hold, HoldState], None]
 
 
 class LedgerStats(Struct, frozen=True):
@@ -147,6 +160,7 @@ class Ledger:
             drain_interval_ms=drain_interval_ms,
             sync_interval_ms=sync_interval_ms,
         )
+        self.vault = Vault(asyncio.Lock(), books, self._book, self._drain, self._sharing, self._resolve)
         self._holds: dict[str, Hold] = {}  # the oldest first
         self._serving = False
         self.turn = LoopTurn()
@@ -222,14 +236,32 @@ class Ledger:
 
     def account(self, key: CappedKey) -> KeyAccount | None:
         """The key's account if it is in memory; its caps are `key`'s from now on. Else `await open(key)`."""
-        return self._book.find(key)
+        found = self._book.find(key)
+        if self._book.followed:
+            self._cover()
+        return found
 
     async def open(self, key: CappedKey) -> KeyAccount:
         """The key's account, read from the database if need be. Raises what the database raises."""
         if self._drain.unconfirmed and (key.member_caps or self._book.has_undrained(key.id)):
             # Some receipts may be in the rows and in the spool: a window read now could have them twice.
             await self._drain.once()
-        return await self._book.open(key)
+        account = await self._book.open(key)
+        if self._book.followed:
+            self._cover()
+        return account
+
+    def _cover(self) -> None:
+        """Caps are new here: what was held before there were any is written down as borrowed, so that nobody lends it."""
+        followed, self._book.followed = self._book.followed, []
+        if self._sharing.alone:
+            return
+        monotonic_us = self._clock.monotonic_ns() // _NS_PER_US
+        for account in followed:
+            for on_model in (None, *account.models.values()):
+                meters = (account, on_model, account.member)
+                if any(meter is not None and meter.uncovered(monotonic_us) for meter in meters):
+                    self._upkeep.note_low(account, on_model)
 
     async def reload(self, kind: str, ref: str) -> None:
         """Read again what somebody changed in the database: kind "wallet" and an account id, or "key" and a key id.
@@ -408,7 +440,7 @@ class Ledger:
             old.append(hold)
         gone = 0
         for hold in old:
-            if hold.lives:
+            if hold.lives or hold.state == "doubtful":
                 hold.lives = False
                 hold.since_ns = now_ns
                 self._holds[hold.request_id] = self._holds.pop(hold.request_id)  # now the youngest
@@ -423,6 +455,11 @@ class Ledger:
     def available(self) -> bool:
         """Whether holds are taken: the spool can record what they come to."""
         return self._serving and self._spool.available
+
+    @property
+    def independent(self) -> bool:
+        """Whether holds need no database: what was borrowed is still counted as this process's."""
+        return self._clock.monotonic_ns() <= self._sharing.valid_until_ns
 
     def stats(self) -> LedgerStats:
         """What is going on, for metrics and for tests that look for leaks."""

@@ -1,8 +1,10 @@
 """The sums that caps are compared with: made when a cap is first met, read ever after, kept by the drain.
 
 A meter is one key's spend, on one model or on all, or that of a member of an org, over one span, in buckets of the span's
-resolution. It begins in a transaction that holds the key's or the member's row, as draining does: what is in the usage rows then fills it, and every batch from
-then on adds to it. So its sums are always those of the usage rows, and reading them costs no more for a busy key.
+resolution; what is set aside for tasks (`escrow.py`) counts in it from then on, as what they cost does after. It begins
+in a transaction that holds the key's or the member's row, as draining does: what is in the usage rows and the escrows then
+fills it, and every batch from then on adds to it. So its sums are always those of the rows, and reading them costs no more
+for a busy key.
 """
 
 from __future__ import annotations
@@ -85,6 +87,32 @@ def window_of(spec: WindowSpec, sums: Iterable[tuple[int, int]], now_us: int) ->
     first = window.since_us(now_us) // spec.bucket_us
     window.restore((bucket, amount) for bucket, amount in sums if bucket >= first)
     return window
+
+
+class Spent(NamedTuple):
+    """Who spent how much on what, and when: Unix microseconds, micro-dollars."""
+
+    key_id: str
+    user_id: str
+    org_id: str | None
+    model: str
+    at: int
+    credits: int
+
+    @property
+    def subjects(self) -> list[str]:
+        """Whose meters count it."""
+        return [self.key_id] if self.org_id is None else [self.key_id, member_id(self.org_id, self.user_id)]
+
+
+def places(spent: Spent, meters: Iterable[Known]) -> list[tuple[str, int, int]]:
+    """Where it counts: (meter, bucket, micro-dollars)."""
+    subjects = spent.subjects
+    return [
+        (meter.id, spent.at // meter.bucket_us if meter.bucket_us else 0, spent.credits)
+        for meter in meters
+        if meter.key_id in subjects and meter.model in ("", spent.model)
+    ]
 
 
 def additions(receipts: Iterable[Receipt], meters: Iterable[Known]) -> list[tuple[str, int, int]]:

@@ -1,7 +1,7 @@
 """What providers will charge, as the attempts say: to be held against an invoice.
 
 Every upstream call leaves an attempt, also one that failed, that a client left, or that another channel took over from;
-its `cost` is its tokens at the channel's own price, before any group's multiplier, and nothing where the provider
+its `cost` is its tokens, images and seconds of video at the channel's own price, before any group's multiplier, and nothing where the provider
 reported nothing.
 """
 
@@ -53,6 +53,8 @@ class Charge(Struct, frozen=True):
     input_tokens: int
     output_tokens: int
     cost: int
+    images: int = 0
+    seconds: int = 0
 
 
 class _Line(Struct, frozen=True):
@@ -67,6 +69,8 @@ class _Line(Struct, frozen=True):
     client_gone: int
     input_tokens: int
     output_tokens: int
+    images: int
+    seconds: int
     cost: int
 
 
@@ -111,6 +115,8 @@ def _query(wanted: ChargeFilter, by: Period, by_channel: bool) -> Executable:
             _sum(case((attempts.c.outcome == "client_gone", 1), else_=0)).label("client_gone"),
             _sum(attempts.c.input_tokens).label("input_tokens"),
             _sum(attempts.c.output_tokens).label("output_tokens"),
+            _sum(attempts.c.images).label("images"),
+            _sum(attempts.c.seconds).label("seconds"),
             _sum(attempts.c.cost).label("cost"),
         )
         .where(*where)
@@ -124,13 +130,15 @@ def _folded(lines: Sequence[_Line], by: Period) -> list[Charge]:
     sums: dict[tuple[str, str, str, str], list[int]] = {}
     for line in lines:
         period = "" if line.day is None else _day(line.day)[: 7 if by == "month" else 10]
-        found = sums.setdefault((line.provider, period, line.model, line.channel_id or ""), [0] * 6)
+        found = sums.setdefault((line.provider, period, line.model, line.channel_id or ""), [0] * 8)
         figures = (
             line.attempts,
             line.completed,
             line.client_gone,
             line.input_tokens,
             line.output_tokens,
+            line.images,
+            line.seconds,
             line.cost,
         )
         for place, figure in enumerate(figures):
@@ -147,6 +155,8 @@ def _folded(lines: Sequence[_Line], by: Period) -> list[Charge]:
             failed=count - completed - client_gone,
             input_tokens=input_tokens,
             output_tokens=output_tokens,
+            images=images,
+            seconds=seconds,
             cost=cost,
         )
         for (provider, period, model, channel_id), (
@@ -155,6 +165,8 @@ def _folded(lines: Sequence[_Line], by: Period) -> list[Charge]:
             client_gone,
             input_tokens,
             output_tokens,
+            images,
+            seconds,
             cost,
         ) in sorted(sums.items())
     ]

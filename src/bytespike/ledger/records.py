@@ -45,6 +45,8 @@ class Attempt(Struct, frozen=True, array_like=True):
     """One call of an upstream, whatever came of it. `cost`: what the provider will charge, micro-dollars.
 
     `outcome`: "completed", "client_gone", "out_of_funds" or "failed"; `error` an error code, never an upstream's message.
+    `reason`: why this channel was asked ("load", "affinity", "failover", ...); `passed_over`: who was not, "chn_1:resting
+    chn_2:ceiling" (docs/explain/routing.md has the words).
     """
 
     request_id: str
@@ -61,6 +63,10 @@ class Attempt(Struct, frozen=True, array_like=True):
     cost: int = 0
     latency_ms: int = 0
     first_token_ms: int = 0
+    images: int = 0
+    seconds: int = 0
+    reason: str = ""
+    passed_over: str = ""
 
 
 class Settled(Struct, frozen=True, array_like=True):

@@ -54,6 +54,16 @@ def restore(
 ) -> None:
     """Windows and lifetimes as the database sums them, with what is posted and not drained added."""
     meters = account.meters() if account.member is None else (*account.meters(), account.member)
+    restore_meters(meters, sums, now_us, receipts_undrained)
+
+
+def restore_meters(
+    meters: Iterable[Meter],
+    sums: metering.Sums,
+    now_us: int,
+    receipts_undrained: Callable[[], Iterable[Receipt]],
+) -> None:
+    """The same of some meters."""
     undrained: list[Receipt] | None = None
     for meter in meters:
         fresh: list[RollingWindow] = []
@@ -62,7 +72,7 @@ def restore(
             if found is not None:
                 window = meter.windows[spec.name] = metering.window_of(spec, found, now_us)
                 fresh.append(window)
-        if meter is not account:
+        if not isinstance(meter, KeyAccount):
             lifetime = sums.get(Wanted(meter.key_id, meter.model, LIFETIME).id)
             if lifetime is not None:
                 meter.spent = sum(amount for _, amount in lifetime)
@@ -76,6 +86,16 @@ def restore(
                         window.add(receipt.at, receipt.credits)
         # Caps hold on to their windows.
         meter.caps = tuple((limit, meter.windows[spec.name], spec) for limit, _, spec in meter.caps)
+
+
+def tracked(meters: Iterable[Meter]) -> tuple[Wanted, ...]:
+    """The sums that they have been read from."""
+    wanted: list[Wanted] = []
+    for meter in meters:
+        wanted += [Wanted(meter.key_id, meter.model, name) for name in meter.windows]
+        if meter.summed and not isinstance(meter, KeyAccount):
+            wanted.append(Wanted(meter.key_id, meter.model, LIFETIME))
+    return tuple(wanted)
 
 
 def _counts_for(receipt: Receipt, meter: Meter) -> bool:

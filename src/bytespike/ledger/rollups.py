@@ -65,12 +65,14 @@ _SUMS = (
     "reasoning_tokens",
     "web_searches",
     "credits",
+    "images",
+    "seconds",
 )
 _KEY = [column for column in rollups.columns if column.primary_key]
 
 
 class Sums(NamedTuple):
-    """What some requests come to: tokens, uses, and micro-dollars for `credits`."""
+    """What some requests come to: tokens, uses, images, seconds of video, and micro-dollars for `credits`."""
 
     requests: int = 0
     input_tokens: int = 0
@@ -81,6 +83,8 @@ class Sums(NamedTuple):
     reasoning_tokens: int = 0
     web_searches: int = 0
     credits: int = 0
+    images: int = 0
+    seconds: int = 0
 
 
 class Group(NamedTuple):
@@ -157,6 +161,8 @@ def additions(receipts: Iterable[Receipt]) -> list[tuple[str | int, ...]]:
         sums[6] += used.reasoning
         sums[7] += used.web_searches
         sums[8] += receipt.credits
+        sums[9] += used.images
+        sums[10] += used.seconds
     days: dict[tuple[str, int, str, str, str], list[int]] = {}
     for (user_id, start, *rest), sums in hours.items():
         model, key_id, protocol = rest

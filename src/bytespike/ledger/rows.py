@@ -103,6 +103,10 @@ def attempt_row(attempt: Attempt) -> Row:
         attempt.cost,
         attempt.latency_ms,
         attempt.first_token_ms,
+        attempt.images,
+        attempt.seconds,
+        attempt.reason,
+        attempt.passed_over,
     )
 
 

@@ -18,7 +18,6 @@ from sqlalchemy import (
     Dialect,
     Table,
     Text,
-    and_,
     bindparam,
     cast,
     column,
@@ -34,13 +33,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import Delete, Insert, Update
 
+from bytespike.ledger.escrow_sql import spending
 from bytespike.ledger.rows import Row, Value
-from bytespike.store.members import MEMBER_PREFIX
 from bytespike.store.tables import accounts, attempts, keys, members, meter_sums, meters, transfers, usage
 
-#: Rows of one statement, at most. SQLite takes 32,766 variables, PostgreSQL 32,767 (a usage row has 33), and a batch of
-#: the drain is no larger.
-ROWS_MAX = 512
+#: Rows of one statement, at most: the interpreter stands still while their values are handed over. SQLite takes 32,766
+#: variables, PostgreSQL 32,767 (a usage row has 33).
+ROWS_MAX = 256
 #: The same where a statement compares every row with every other.
 PAIRS_MAX = 128
 
@@ -209,16 +208,10 @@ def begin_meter(dialect: Dialect, id: str, key_id: str, model: str, span_us: int
 
 
 def fill_meter(id: str, key_id: str, model: str, bucket_us: int, since_us: int) -> Insert:
-    """Give a new meter what the usage rows from `since_us` on say."""
-    bucket = usage.c.at // bucket_us if bucket_us else literal(0, BigInteger)
-    whose = usage.c.key_id == key_id
-    if key_id.startswith(MEMBER_PREFIX):
-        org_id, _, user_id = key_id.removeprefix(MEMBER_PREFIX).partition("/")
-        whose = and_(usage.c.user_id == user_id, usage.c.org_id == org_id)
-    wanted = [whose, usage.c.at >= since_us]
-    if model:
-        wanted.append(usage.c.model == model)
-    sums = select(literal(id), bucket, cast(func.sum(usage.c.credits), BigInteger)).where(*wanted)
+    """Give a new meter what the usage rows and escrows from `since_us` on say."""
+    spent = spending(key_id, model, since_us).subquery("spent")
+    bucket = spent.c.at // bucket_us if bucket_us else literal(0, BigInteger)
+    sums = select(literal(id), bucket, cast(func.sum(spent.c.credits), BigInteger)).select_from(spent)
     if bucket_us:
         sums = sums.group_by(bucket)
     else:

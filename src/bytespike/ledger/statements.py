@@ -39,6 +39,8 @@ PIECE_ENTRIES = 200
 KINDS: frozenset[Kind] = frozenset(cast("tuple[Kind, ...]", get_args(Kind)))
 #: As the index of credits has it, word by word.
 _NOT_USAGE = text("kind <> 'usage'")
+#: As that of holds has it.
+_HOLD = text("kind = 'hold'")
 Condition: TypeAlias = "ColumnElement[bool] | TextClause"
 
 
@@ -150,6 +152,8 @@ def _sides(wanted: EntryFilter, before: Entry | None = None) -> list[_Side]:
     sides: list[_Side] = []
     if debits := debits_of(account, kinds):
         sides.append(_Side(and_(*debits, *more), transfers.c.credit_account, -1))
+    if holds := _holds_of(account, kinds):
+        sides.append(_Side(and_(*holds, *more), transfers.c.credit_account, -1))
     if credits := credits_of(account, kinds):
         sides.append(_Side(and_(*credits, *more), transfers.c.debit_account, 1))
     return sides
@@ -167,9 +171,16 @@ def debits_of(account_id: str, kinds: frozenset[Kind] = KINDS) -> list[Condition
     return [transfers.c.credit_account == PROMOTION, transfers.c.debit_account + "" == account_id, _NOT_USAGE]
 
 
+def _holds_of(account_id: str, kinds: frozenset[Kind]) -> list[Condition]:
+    """What was set aside from a wallet, likewise, where `debits_of` has it not."""
+    if "hold" not in kinds or "usage" in kinds or not is_wallet(account_id):
+        return []
+    return [transfers.c.debit_account == account_id, _HOLD]
+
+
 def credits_of(account_id: str, kinds: frozenset[Kind] = KINDS) -> list[Condition]:
     """What was added to an account, likewise. Usage is never credited to a wallet, and the index leaves it out."""
     mine = transfers.c.credit_account == account_id
     if not is_wallet(account_id):
         return [mine]
-    return [mine, _NOT_USAGE] if kinds - {"usage", "admin_debit"} else []
+    return [mine, _NOT_USAGE] if kinds - {"usage", "admin_debit", "hold"} else []

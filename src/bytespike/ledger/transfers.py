@@ -29,6 +29,7 @@ from bytespike.ledger import sql
 from bytespike.ledger.amounts import AMOUNT_MAX, InvalidAmount, format_usd
 from bytespike.ledger.entries import (
     EXTERNAL,
+    HELD,
     PROMOTION,
     REVENUE,
     SYSTEM_ACCOUNTS,
@@ -37,6 +38,7 @@ from bytespike.ledger.entries import (
     input_hash,
     is_wallet,
 )
+from bytespike.ledger.escrow_sql import HELD_OF
 from bytespike.ledger.low_balance import Change, tell
 from bytespike.ledger.statements import credits_of, debits_of
 from bytespike.store import audit, changes
@@ -246,13 +248,17 @@ def _sides(kind: Kind, wallet: str) -> tuple[str, str]:
             return wallet, PROMOTION
         case "usage":
             return wallet, REVENUE
+        case "hold":
+            return wallet, HELD
+        case "release":
+            return HELD, wallet
 
 
 async def _check_refund(connection: AsyncConnection, wallet: str, amount: int, balance: int) -> None:
     """`balance`: before the refund, whose row is in place already. Raises: RefundTooLarge.
 
     What requests cost is not added up, for there may be millions: it is what people put in, less what they took out
-    again, less what is left. The wallet's row is locked, so no receipt comes in between.
+    again, less what is set aside for tasks, less what is left. The wallet's row is locked, so no receipt comes in between.
     """
     into, out = credits_of(wallet), debits_of(wallet, frozenset({"admin_debit"}))
     people = [
@@ -262,8 +268,10 @@ async def _check_refund(connection: AsyncConnection, wallet: str, amount: int, b
     sums = {kind: int(found) for query in people for kind, found in await connection.execute(query)}
     refunded = sums.pop("refund", 0)
     taken = sums.pop("admin_debit", 0)
+    sums.pop("release", None)
+    held = (await connection.execute(HELD_OF, {"account_id": wallet})).scalar_one()
     # `refunded` has the new one in it, the balance has not: what is left for it, and for those before it, is the same.
-    left = sum(sums.values()) - taken - balance
+    left = sum(sums.values()) - taken - held - balance
     if amount > left:
         before = refunded - amount
         raise RefundTooLarge(

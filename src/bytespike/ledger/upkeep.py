@@ -71,7 +71,7 @@ class Upkeep:
         self._stopping = asyncio.Event()
         self._syncing: asyncio.Future[None] | None = None
         self._forget_at_ns = 0
-        self._low: dict[str, tuple[KeyAccount, Meter | None]] = {}
+        self._low: dict[tuple[str, str], tuple[KeyAccount, Meter | None]] = {}
         self.tasks: list[asyncio.Task[None]] = []
         self.drained = 0
         self.failures = 0
@@ -105,7 +105,7 @@ class Upkeep:
 
     def note_low(self, account: KeyAccount, on_model: Meter | None) -> None:
         """What is borrowed of something gets low: more is to be had before it is needed."""
-        self._low[account.key_id] = (account, on_model)
+        self._low[account.key_id, "" if on_model is None else on_model.model] = (account, on_model)
         self._sharing.wake.event.set()
 
     # --- drain -----------------------------------------------------------------------------------------------------

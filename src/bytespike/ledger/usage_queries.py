@@ -93,6 +93,8 @@ class UsageRow(Struct, frozen=True):
     notices: tuple[str, ...]
     latency_ms: int
     first_token_ms: int
+    images: int
+    seconds: int
 
 
 class AttemptRow(Struct, frozen=True):
@@ -112,6 +114,10 @@ class AttemptRow(Struct, frozen=True):
     cost: int
     latency_ms: int
     first_token_ms: int
+    images: int
+    seconds: int
+    reason: str
+    passed_over: str
 
 
 class UsageFilter(Struct, frozen=True):
@@ -151,6 +157,8 @@ class Totals(Struct, frozen=True):
     reasoning_tokens: int
     web_searches: int
     credits: int
+    images: int
+    seconds: int
 
 
 async def list_usage(
@@ -272,6 +280,8 @@ async def totals(engine: AsyncEngine, wanted: UsageFilter, group_by: Sequence[Gr
             _sum(usage.c.reasoning_tokens).label("reasoning_tokens"),
             _sum(usage.c.web_searches).label("web_searches"),
             _sum(usage.c.credits).label("credits"),
+            _sum(usage.c.images).label("images"),
+            _sum(usage.c.seconds).label("seconds"),
         )
         .where(*_conditions(wanted))
         .group_by(*used)

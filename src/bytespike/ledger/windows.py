@@ -84,6 +84,19 @@ class RollingWindow:
             self._insert(index, amount)
         self._sum += amount
 
+    def take(self, at_us: int, amount: int) -> None:
+        """Of what was added at `at_us` so much is not spent after all. What has left is gone already."""
+        index = at_us // self.bucket_us
+        place = bisect_left(self._buckets, index, key=_index)
+        if place == len(self._buckets) or self._buckets[place][0] != index:
+            return
+        self._sum -= amount
+        bucket = self._buckets[place]
+        bucket[1] -= amount
+        if not bucket[1]:
+            del self._buckets[place]
+            self._leaves_us = self._end_us(self._buckets[0][0]) if self._buckets else NEVER_US
+
     def restore(self, sums: Iterable[tuple[int, int]]) -> None:
         """Add what the database knows: (bucket index, amount) pairs."""
         for index, amount in sums:

@@ -25,9 +25,10 @@ class Picture(Struct, frozen=True):
 
 class Order(Struct, frozen=True):
     """`width` and `height` in pixels, 0: not said in pixels; `size` as the client wrote it ("1024x1024", "2K"), "": not
-    said. `seconds` of video. `resolution` "720p" and the like, `aspect_ratio` "16:9" and the like, "": not said.
+    said. `seconds` of video. `resolution` "720p" and the like, of an image its class ("2K"), `aspect_ratio` "16:9" and the like, "": not said.
     `stream` and `partial_images`: images as they become clearer. `extras`: what the client said besides that the model's
-    provider knows, as JSON values by name.
+    provider knows, as JSON values by name. `notices`: what of it the model does not take or takes otherwise, as
+    `X-ByteSpike-Notices` tells it.
     """
 
     kind: Literal["image", "video"]
@@ -53,3 +54,4 @@ class Order(Struct, frozen=True):
     pictures: tuple[Picture, ...] = ()
     user: str = ""
     extras: dict[str, object] = {}
+    notices: tuple[str, ...] = ()

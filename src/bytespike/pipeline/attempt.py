@@ -26,13 +26,17 @@ from bytespike.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
+from bytespike.observe.logs import REDACTED
 from bytespike.pipeline.call import Call
+from bytespike.pipeline.carrying import signature, unframed
 from bytespike.pipeline.fetching import inlined
 from bytespike.pipeline.parts import Parts
 from bytespike.pipeline.plan import Plan
 from bytespike.pipeline.threads import knows_previous
 from bytespike.pricing.estimate import count_tokens, tokens_of_body, tokens_of_chars
 from bytespike.providers.abilities import quirks_of, spoken
+from bytespike.providers.access_tokens import TokenRefused, TokenUnavailable
+from bytespike.providers.carriage import Carriage, Parcel
 from bytespike.providers.endpoint import Endpoint, filled
 from bytespike.routing.candidates import Candidate, alternatives
 from bytespike.upstream.answer import Answer
@@ -40,16 +44,16 @@ from bytespike.upstream.errors import TransportError
 from bytespike.upstream.limits import Timeouts
 from bytespike.wire.limits import ERROR_BYTES_MAX
 
-_AS_EVENTS = b"?alt=sse"
-
-
 #: Objects in a body that is read only to be counted. Reading one costs microseconds, a body may hold millions of them.
 COUNTED_OBJECTS_MAX = 3_000
+#: A shorter credential is a word, and may stand in any sentence.
+CREDENTIAL_CHARS_MIN = 8
 
 
 class Prepared(Struct, frozen=True):
     """A body in the upstream's dialect, where it goes, and the head lines that go with it. `same`: no translation.
-    `requested`: the client's name for the model. `renamed`: as in `core.dialect.Written`."""
+    `requested`: the client's name for the model. `renamed`: as in `core.dialect.Written`.
+    `credential`: the channel's, which no answer may repeat. Its repr hides it."""
 
     dialect: Dialect
     target: Target
@@ -60,6 +64,10 @@ class Prepared(Struct, frozen=True):
     same: bool
     requested: str
     renamed: Mapping[str, str] = NO_RENAMES
+    credential: str = ""
+
+    def __repr__(self) -> str:
+        return f"Prepared(path={self.path!r})"
 
 
 class AttemptFailed(Exception):
@@ -158,13 +166,28 @@ def prepare(
     parts: Parts, call: Call, plan: Plan, requests: Requests, candidate: Candidate[Channel]
 ) -> Prepared:
     """The request as this channel wants it. Raises InvalidRequest, UnsupportedFeature."""
+    prepared = _in_its_dialect(parts, call, plan, requests, candidate)
+    carriage = candidate.endpoint.carriage
+    return prepared if carriage is None else _packed(prepared, carriage)
+
+
+def _packed(prepared: Prepared, carriage: Carriage) -> Prepared:
+    parcel = carriage.packed(Parcel(prepared.path, prepared.head, prepared.body, prepared.notices))
+    return structs.replace(
+        prepared, path=parcel.path, head=parcel.head, body=parcel.body, notices=parcel.notices
+    )
+
+
+def _in_its_dialect(
+    parts: Parts, call: Call, plan: Plan, requests: Requests, candidate: Candidate[Channel]
+) -> Prepared:
     endpoint = candidate.endpoint
     dialect = parts.dialects[endpoint.dialect]
     same = dialect is call.dialect and not plan.thinking
     target = Target(
         model=candidate.channel.models[plan.model.slug].upstream_model,
         family=plan.model.family,
-        capabilities=plan.model.capabilities,
+        capabilities=plan.model.capabilities - endpoint.lacks if endpoint.lacks else plan.model.capabilities,
         max_output_tokens=plan.model.max_output_tokens,
         output_tokens_held=plan.output_held,
         quirks=endpoint.quirks if same else endpoint.quirks | quirks_of(plan.model, endpoint.dialect),
@@ -183,6 +206,7 @@ def prepare(
             plan.notices,
             same=True,
             requested=plan.requested,
+            credential=candidate.channel.credential,
         )
     dialect = spoken(dialect, target.quirks)
     written = dialect.write_request(requests.hub(), target)
@@ -197,16 +221,17 @@ def prepare(
         same=False,
         requested=plan.requested,
         renamed=written.renamed,
+        credential=candidate.channel.credential,
     )
 
 
 def _path(endpoint: Endpoint, target: Target, plan: Plan, *, translated: bool = False) -> bytes:
-    """Where the request goes. An upstream with a path of its own for streams is asked for server-sent events, unless a
-    client of its own dialect wants an array."""
+    """Where the request goes. An upstream that streams in several forms is asked for server-sent events, unless a client
+    of its own dialect wants an array."""
     if not plan.peek.stream or endpoint.stream_target is endpoint.target:
         return filled(endpoint.target, target.model)
     path = filled(endpoint.stream_target, target.model)
-    return path if plan.peek.array and not translated else path + _AS_EVENTS
+    return path if plan.peek.array and not translated else path + endpoint.events_query
 
 
 @lru_cache(maxsize=16)
@@ -233,33 +258,47 @@ async def attempt(
     seconds_left: float,
     *,
     target: bytes | None = None,
+    seconds_max: float | None = None,
 ) -> Answer:
     """Send it. Gives the answer once its head says success; its body is still to be read.
 
     `seconds_left`: of the request's whole time, which all its attempts share. `target`: another path of the same
-    endpoint. Raises AttemptFailed.
+    endpoint. `seconds_max`: no longer than this, whatever the channel says. Raises AttemptFailed.
     """
     endpoint = candidate.endpoint
+    carriage = endpoint.carriage
+    path = target or prepared.path
+    head = endpoint.head + prepared.head
     try:
+        if carriage is not None:
+            head += await signature(carriage, path, head, prepared.body, parts.clock, parts.tokens)
         answer = await parts.upstream.request(
             endpoint.origin,
             b"POST",
-            target or prepared.path,
-            endpoint.head + prepared.head,
+            path,
+            head,
             prepared.body,
-            timeouts_of(parts.timeouts, candidate, seconds_left),
+            timeouts_of(parts.timeouts, candidate, seconds_left, seconds_max),
             proxy=endpoint.proxy,
         )
+        if answer.status == 200:
+            return answer if carriage is None else unframed(carriage, answer)
     except TransportError as error:
         raise failed_transport(error) from None
-    if answer.status == 200:
-        return answer
+    except (TokenRefused, TokenUnavailable) as error:
+        raise failed_token(error) from None
     status = answer.status
     try:
         body = await answer.read(ERROR_BYTES_MAX)
     except TransportError:
         body = b""
-    failure = prepared.dialect.read_error(status, _text_headers(answer), body)
+    headers = _text_headers(answer)
+    if carriage is not None:
+        if status == 401:
+            carriage.refused(parts.tokens)
+        told = carriage.told(status, headers, body)
+        status, body = told.status, told.body
+    failure = prepared.dialect.read_error(status, headers, body)
     error = in_callers_words(failure.error, prepared)
     raise AttemptFailed(error, failure.about, failure.status or status, failure.retry_after)
 
@@ -271,12 +310,16 @@ def failed_answer(error: GatewayError, prepared: Prepared, status: int) -> Attem
 
 
 def in_callers_words(error: GatewayError, prepared: Prepared) -> GatewayError:
-    """The same error, with the client's name for the model where its text has the upstream's."""
+    """The same error, with the client's name for the model where its text has the upstream's, and without the channel's
+    credential, which some upstreams repeat."""
     private = prepared.target.model
     if private != prepared.requested and private in error.message:
         # Whole names only: "o3" is not a part of "foo3".
         name = rf"(?<![\w.-]){re.escape(private)}(?![\w-]|\.\w)"
         error.message = re.sub(name, lambda _: prepared.requested, error.message)
+    credential = prepared.credential
+    if len(credential) >= CREDENTIAL_CHARS_MIN and credential in error.message:
+        error.message = error.message.replace(credential, REDACTED)
     return error
 
 
@@ -284,15 +327,37 @@ def _text_headers(answer: Answer) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers.items()}
 
 
-def timeouts_of(default: Timeouts, candidate: Candidate[Channel], seconds_left: float) -> Timeouts:
-    """The channel's own deadlines where it has any, within what is left of the request's time."""
+def timeouts_of(
+    default: Timeouts,
+    candidate: Candidate[Channel],
+    seconds_left: float,
+    seconds_max: float | None = None,
+) -> Timeouts:
+    """The deadlines of one call: the gateway's settings, where its platform says otherwise that, and the channel's own
+    before both; within what is left of the request's time. A channel whose `total` is longer than the gateway's gives the
+    request so much more."""
+    platforms = candidate.endpoint.timeouts
     own = candidate.channel.timeouts
+    if platforms:
+        own = {**platforms, **own}
     timeouts = structs.replace(default, **own) if own else default
+    if timeouts.total > default.total:
+        seconds_left += timeouts.total - default.total
+    if seconds_max is not None and seconds_max < seconds_left:
+        seconds_left = seconds_max
     return (
         timeouts
         if seconds_left >= timeouts.total
         else structs.replace(timeouts, total=max(0.1, seconds_left))
     )
+
+
+def failed_token(error: TokenRefused | TokenUnavailable) -> AttemptFailed:
+    """No access token could be had for the channel: as if the upstream itself had refused it, or failed."""
+    told = NoAvailableChannel("the upstream cannot be reached")
+    if isinstance(error, TokenRefused):
+        return AttemptFailed(told, "channel", 401, cause=str(error))
+    return AttemptFailed(told, "upstream", error.status, cause=str(error))
 
 
 def failed_transport(error: TransportError, status: int = 0) -> AttemptFailed:

@@ -84,8 +84,9 @@ async def count(parts: Parts, arrival: Arrival, client: Client) -> None:
                 parts,
                 candidate,
                 prepared,
-                COUNT_SECONDS,
+                parts.timeouts.total,
                 target=filled(endpoint.count_tokens_target, prepared.target.model),
+                seconds_max=COUNT_SECONDS,
             )
             body = await answer.read(ERROR_BYTES_MAX)
             counting.read(body)

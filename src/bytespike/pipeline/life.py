@@ -28,6 +28,7 @@ from bytespike.pipeline.parts import Parts
 from bytespike.pipeline.plan import Cost, Plan, choose, worst_cost
 from bytespike.pipeline.settlement import Settlement
 from bytespike.pipeline.stream import relay_stream
+from bytespike.pipeline.succession import Succession
 from bytespike.pipeline.threads import resumed, retold
 from bytespike.pipeline.unary import relay_unary
 from bytespike.wire.json import encode
@@ -53,36 +54,39 @@ async def serve(parts: Parts, arrival: Arrival, client: Client) -> None:
         if call.dry_run:
             client.respond(_preview(chosen, cost), ())
         else:
-            await _deliver(parts, call, client, chosen, settlement)
+            await _deliver(parts, call, client, chosen, settlement, cost.prompt_tokens)
     finally:
         settlement.close()
 
 
-async def _deliver(parts: Parts, call: Call, client: Client, chosen: Plan, settlement: Settlement) -> None:
+async def _deliver(
+    parts: Parts, call: Call, client: Client, chosen: Plan, settlement: Settlement, prompt_tokens: int
+) -> None:
     """Try the channels in order until one has answered."""
     requests = Requests(call, chosen)
     relay = relay_stream if chosen.peek.stream else relay_unary
     refused: InvalidRequest | None = None
     last: AttemptFailed | None = None
-    waiting = list(reversed(chosen.candidates[: parts.limits.attempts_max]))
-    while waiting:
-        candidate = waiting.pop()
+    succession = Succession(parts, chosen, prompt_tokens)
+    while (candidate := succession.next()) is not None:
         try:
             prepared = prepare(parts, call, chosen, requests, candidate)
         except UnsupportedFeature as error:
             # Another dialect of this channel may carry it, this one with content fetched, or another channel.
             if refused is None or (isinstance(refused, UnsupportedFeature) and refused.by_url is not None):
                 refused = error
-            waiting.extend(await requests.instead(parts, candidate, error))
+            succession.instead(await requests.instead(parts, candidate, error))
             continue
         except InvalidRequest as error:
             refused = error
             continue
         if last is not None and _seconds_left(parts, call) < SECONDS_LEFT_MIN:
             break
-        settlement.begin(candidate)
+        if not succession.begins(candidate):
+            continue
+        settlement.begin(candidate, succession)
         try:
-            answer = await attempt(parts, candidate, prepared, _seconds_left(parts, call))
+            answer = await attempt(parts, candidate, settlement.traced(prepared), _seconds_left(parts, call))
             await relay(parts, call, client, chosen, settlement, requests, prepared, answer)
         except AttemptFailed as failed:
             settlement.failed(failed)
@@ -91,15 +95,19 @@ async def _deliver(parts: Parts, call: Call, client: Client, chosen: Plan, settl
                 if again is None:
                     raise failed.error from None
                 call = again
-                waiting.append(candidate)
+                succession.again(candidate)
                 continue
             last = failed
         else:
             return
-    if last is None:
-        assert refused is not None, "a plan has at least one candidate"
+    if last is not None:
+        raise _told(last) from None
+    if refused is not None:
         raise refused
-    raise _told(last) from None
+    # Each of them began to rest, or was full, since the plan was made.
+    raise NoAvailableChannel(
+        f"every channel for {chosen.model.slug} is cooling down; try again shortly", retry_after=1
+    )
 
 
 def _seconds_left(parts: Parts, call: Call) -> float:

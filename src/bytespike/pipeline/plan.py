@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import structlog
 from msgspec import Struct, structs
 
 from bytespike.accounts.records import Channel, KeyRecord
@@ -16,9 +19,22 @@ from bytespike.errors import (
     UnsupportedFeature,
 )
 from bytespike.pipeline.call import Call
+from bytespike.pipeline.not_text import NotText
 from bytespike.pipeline.parts import Parts
 from bytespike.pricing.estimate import estimate_prompt_tokens, worst_case
-from bytespike.routing.candidates import Candidate, candidates, speaking
+from bytespike.routing.affinity import Sticky
+from bytespike.routing.candidates import (
+    CONSIDERED_MAX,
+    Candidate,
+    Passed,
+    candidates,
+    considered,
+    speaking,
+    told,
+)
+from bytespike.routing.marks import mark
+
+log = structlog.get_logger("bytespike.pipeline")
 
 #: The prompt estimate is an upper bound; only a prompt this many times over the window is surely too long.
 WINDOW_EXCESS = 3
@@ -29,7 +45,8 @@ RAISED_TOKENS_MAX = 1_024
 class Plan(Struct, frozen=True):
     """`requested`: the model name as the client wrote it, which is also the name in the answer. `thinking`: the name
     was an alias that turns thinking on. `candidates`: best first, at least one. `notices`: what the caller is told
-    whatever channel answers. `output_held`: tokens of answer that are held for."""
+    whatever channel answers. `output_held`: tokens of answer that are held for. `passed`: channels that might have been
+    asked first, and why they are not. `sticky`: the conversation's, None where there is nothing to choose."""
 
     peek: Peek
     model: Model
@@ -39,6 +56,8 @@ class Plan(Struct, frozen=True):
     multiplier_ppm: int
     output_held: int
     notices: tuple[Notice, ...] = ()
+    passed: tuple[Passed, ...] = ()
+    sticky: Sticky | None = None
 
 
 class Cost(Struct, frozen=True):
@@ -51,7 +70,7 @@ class Cost(Struct, frozen=True):
 def choose(parts: Parts, call: Call, key: KeyRecord) -> Plan:
     """Read the call, resolve its model, and find the channels that can answer it, best first.
 
-    Raises: InvalidRequest, ModelNotFound, ModelNotInGroup, PermissionDenied, NoAvailableChannel.
+    Raises: InvalidRequest, NotText, ModelNotFound, ModelNotInGroup, PermissionDenied, NoAvailableChannel.
     """
     peek = call.dialect.peek(call.body)
     if call.addressed is not None:
@@ -59,6 +78,8 @@ def choose(parts: Parts, call: Call, key: KeyRecord) -> Plan:
         peek = structs.replace(peek, model=where.model, stream=where.stream, array=where.array)
     resolution = parts.catalog.current.resolve(peek.model)
     model = resolution.model
+    if model.kind != "text":
+        raise NotText(call, key, model)
     if key.allowed_models is not None and model.slug not in key.allowed_models:
         raise PermissionDenied(f"this key may not use the model {model.slug}", param="model")
     routes = parts.directory.routes
@@ -79,18 +100,16 @@ def choose(parts: Parts, call: Call, key: KeyRecord) -> Plan:
     if parts.limits.strict_protocol_matrix and dialect not in model.published:
         raise UnsupportedFeature(f"{model.slug} is not offered on this endpoint", param="model")
     now_us = parts.clock.now_us()
-    found = candidates(serving, dialect, now_us=now_us, health=parts.health)
-    if not found:
-        if not speaking(serving, dialect):
-            raise UnsupportedFeature(f"{model.slug} cannot be reached through this endpoint", param="model")
-        retry_after = parts.health.retry_after_s((channel.id for channel in serving), now_us)
-        raise NoAvailableChannel(
-            f"every channel for {model.slug} is cooling down; try again shortly",
-            retry_after=retry_after or 60,
+    passed: list[Passed] = []
+    sticky: Sticky | None = None
+    if len(serving) == 1:
+        found = candidates(
+            serving, dialect, now_us=now_us, health=parts.health, ceilings=parts.ceilings, passed=passed
         )
-    if call.thread is not None and call.thread.made_by is not None:
-        made_by = call.thread.made_by
-        found.sort(key=lambda each: (each.channel.priority, each.channel.id != made_by))
+    else:
+        found, sticky = _chosen(parts, call, key, peek, model, serving, now_us, passed)
+    if not found:
+        raise _nobody(parts, model, dialect, serving, passed, now_us, call.request_id)
     translated = resolution.thinking
     for each in found:
         if each.endpoint.dialect != dialect:
@@ -108,6 +127,81 @@ def choose(parts: Parts, call: Call, key: KeyRecord) -> Plan:
             if resolution.substitute
             else ()
         ),
+        passed=tuple(passed),
+        sticky=sticky,
+    )
+
+
+def _chosen(
+    parts: Parts,
+    call: Call,
+    key: KeyRecord,
+    peek: Peek,
+    model: Model,
+    serving: tuple[Channel, ...],
+    now_us: int,
+    passed: list[Passed],
+) -> tuple[list[Candidate[Channel]], Sticky | None]:
+    """Where there is a choice: the candidates, best first, and what is to be remembered of the conversation. `passed`
+    gets the channels that might have been asked first. Only here it is worth knowing which conversation it is."""
+    dialect = call.dialect.name
+    conversation = partial(mark, key.account_id, model.slug, dialect, call.headers, peek, call.body)
+    turn = conversation() if len(serving) > CONSIDERED_MAX else 0
+    found = candidates(
+        serving,
+        dialect,
+        now_us=now_us,
+        health=parts.health,
+        ceilings=parts.ceilings,
+        passed=passed,
+        turn=turn,
+    )
+    if not found:
+        return found, None
+    if call.thread is not None and call.thread.made_by is not None:
+        made_by = call.thread.made_by
+        found.sort(key=lambda each: (each.channel.priority, each.channel.id != made_by))
+        if found[0].channel.id == made_by:
+            found[0] = structs.replace(found[0], reason="thread")
+            return found, None
+    return parts.affinity.arranged(
+        found,
+        considered(serving, turn),
+        conversation,
+        (model.slug, peek.stream),
+        parts.health,
+        parts.pace,
+        now_us,
+        passed,
+    )
+
+
+def _nobody(
+    parts: Parts,
+    model: Model,
+    dialect: str,
+    serving: tuple[Channel, ...],
+    passed: list[Passed],
+    now_us: int,
+    request_id: str,
+) -> UnsupportedFeature | NoAvailableChannel:
+    """Why none of the channels can be asked, and when it makes sense to try again."""
+    if not speaking(serving, dialect):
+        return UnsupportedFeature(f"{model.slug} cannot be reached through this endpoint", param="model")
+    full = [each.channel_id for each in passed if each.why == "ceiling"]
+    waits = [
+        wait
+        for each in serving
+        if each.id in full and (wait := parts.ceilings.retry_after_s(each)) is not None
+    ]
+    resting = parts.health.retry_after_s((channel.id for channel in serving), now_us)
+    if resting is not None:
+        waits.append(resting)
+    what = "at its upstream's rate limit" if full and resting is None else "cooling down"
+    log.warning("no channel can be asked", request_id=request_id, model=model.slug, passed_over=told(passed))
+    return NoAvailableChannel(
+        f"every channel for {model.slug} is {what}; try again shortly",
+        retry_after=min(waits, default=1 if full else 60),
     )
 
 

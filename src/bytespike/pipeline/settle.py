@@ -104,6 +104,8 @@ def attempt_record(
     outcome: str,
     error: str = "",
     usage: Usage = NO_USAGE,
+    reason: str = "",
+    passed_over: str = "",
 ) -> Attempt:
     """What one upstream call came to, and what its provider will charge for it."""
     entry = candidate.channel.models[plan.model.slug]
@@ -122,6 +124,8 @@ def attempt_record(
         cost=cost(usage, entry.price, ONE_PPM),
         latency_ms=timing.attempt_ms,
         first_token_ms=max(0, timing.first_byte_ns - timing.attempt_ns) // 1_000_000,
+        reason=reason,
+        passed_over=passed_over,
     )
 
 

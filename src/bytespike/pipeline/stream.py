@@ -4,6 +4,10 @@ Until the first event is ready the client has seen nothing, so a failure up to t
 After it, an upstream's failure ends the stream in the client's own dialect and costs nothing; a client that hangs up
 cuts the upstream and pays for what had been produced. Where that comes to more than is held, and no more can be, the
 stream ends as at its token limit (`allowance`).
+
+A long silence is bridged with the client dialect's own keep-alive, between two events: proxies and clients take a connection
+that says nothing for dead. Once an upstream has answered at all, that begins the client's answer, and so another channel
+cannot be tried any more; before, nothing is bridged. Nothing of it is billed, kept or measured.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ import asyncio
 from msgspec import Struct, structs
 
 from bytespike.core import fold as folding
-from bytespike.core.dialect import Tap
+from bytespike.core.dialect import StreamWriter, Tap
 from bytespike.core.fold import StreamOutOfOrder
 from bytespike.core.notices import Notice
 from bytespike.core.renaming import restored_response
@@ -67,18 +71,24 @@ async def relay_stream(
     notices = prepared.notices
     keeping = keeping_of(parts, call, settlement.candidate, native=prepared.same)
     allowance = Allowance(plan, settlement, requests)
+    quiet = _Quiet(parts.limits.stream_ping_s)
+    opening = _Opening(client, notices, array=plan.peek.array)
     begun = False
     cut = False
     try:
         while True:
-            data = await _next_chunk(answer, relay)
+            data = await _next_chunk(answer, relay, quiet.seconds_left)
+            if data is None:
+                quiet.broken()
+                await opening.bridge(writer)
+                continue
             out = relay.feed(data) if data else relay.end()
             if keeping is not None:
                 keeping.feed(out)
             if out and not begun and relay.failure is None:
                 begun = True
                 settlement.first_byte()
-                client.begin(notices, array=plan.peek.array)
+                opening.begin()
                 allowance.begun(relay)
             if relay.failure is not None:
                 raise _Broken(relay.failure, out)
@@ -93,10 +103,13 @@ async def relay_stream(
                 cut = True
                 break
             if out:
+                quiet.broken()
                 await client.send(out)
+            elif quiet.too_long():
+                await opening.bridge(writer)
     except TransportError as error:
         failed = failed_transport(error, answer.status)
-        if not begun:
+        if not opening.begun:
             raise failed from None
         if error.kind == "timeout_total" and client.stalled_seconds > 0:
             # The client did not keep up, and so the time ran out: that is its hang-up, not the upstream's failure.
@@ -107,14 +120,14 @@ async def relay_stream(
     except _Broken as broken:
         answer.abort()
         failed = failed_answer(broken.error, prepared, answer.status)
-        if not begun:
+        if not opening.begun:
             raise failed from None
         _fail(client, settlement, failed, broken.before + writer.fail(failed.error))
     except (asyncio.CancelledError, ConnectionError):
         answer.abort()
         if begun and client.gone:
             settlement.posted(usage_so_far(relay, requests), notices, "client_gone")
-        elif begun:
+        elif opening.begun and not client.gone:
             # The gateway stops. The client is told, and an answer that ends in an error costs nothing.
             stopped = AttemptFailed(UpstreamError("the gateway is shutting down"), "request", answer.status)
             _fail(client, settlement, stopped, writer.fail(stopped.error))
@@ -133,8 +146,7 @@ async def relay_stream(
                 if client.gone:
                     settlement.posted(ending.usage, notices, "client_gone")
                 raise
-        if not begun:
-            client.begin(notices, array=plan.peek.array)
+        opening.begin()
         # What the answer lost on its way is known only now: the receipt has it, the headers cannot.
         settlement.posted(ending.usage, (*notices, *writer.notices, *ending.notices), ending.reason)
         client.finish(out + ending.frames)
@@ -180,10 +192,64 @@ async def _let_go(answer: Answer) -> None:
         answer.abort()
 
 
-async def _next_chunk(answer: Answer, relay: Tap) -> bytes:
-    """What has come, b"" at the end. A connection that breaks after the answer was whole is an end like any other."""
+class _Opening:
+    """The head of the client's answer, which goes out once: with its first event, or with what bridges a silence."""
+
+    __slots__ = ("_array", "_client", "_notices", "begun")
+
+    def __init__(self, client: Client, notices: tuple[Notice, ...], *, array: bool) -> None:
+        self._client = client
+        self._notices = notices
+        self._array = array
+        self.begun = False
+
+    def begin(self) -> None:
+        if not self.begun:
+            self.begun = True
+            self._client.begin(self._notices, array=self._array)
+
+    async def bridge(self, writer: StreamWriter) -> None:
+        self.begin()
+        await self._client.send(writer.keep_alive())
+
+
+class _Quiet:
+    """How long the client has heard nothing. What goes to it costs an assignment: the clock is read only where there was
+    something that says nothing to it."""
+
+    __slots__ = ("_seconds", "_until")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._until = 0.0
+
+    @property
+    def seconds_left(self) -> float:
+        """Until it is to hear something."""
+        if not self._until:
+            return self._seconds
+        return max(0.0, self._until - asyncio.get_running_loop().time())
+
+    def broken(self) -> None:
+        self._until = 0.0
+
+    def too_long(self) -> bool:
+        """It goes on: whether for too long, in which case it is about to be broken."""
+        now = asyncio.get_running_loop().time()
+        if not self._until:
+            self._until = now + self._seconds
+            return False
+        if now < self._until:
+            return False
+        self._until = 0.0
+        return True
+
+
+async def _next_chunk(answer: Answer, relay: Tap, seconds: float) -> bytes | None:
+    """What has come, b"" at the end, None if that is nothing within `seconds`. A connection that breaks after the answer
+    was whole is an end like any other."""
     try:
-        return await answer.next_chunk()
+        return await answer.next_chunk_within(seconds)
     except TransportError:
         if not relay.complete:
             raise

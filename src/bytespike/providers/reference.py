@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from importlib import resources
 
-from bytespike.providers.platforms import DIALECTS, PLATFORMS, Platform, Surface
+from bytespike.providers.platforms import DIALECTS, MEDIA_SURFACES, PLATFORMS, Platform, Surface
 
 NAMES: Mapping[str, str] = {
     "anthropic_messages": "Anthropic Messages",
@@ -31,13 +31,33 @@ from the dialect's own vendor. A channel names one (`--platform`). It speaks eve
 that are given so; `--base-url DIALECT=` takes one away. Where a channel speaks the dialect of the request, the bytes pass through; otherwise
 the gateway translates to one that it speaks, and [quirks](#quirks) are seen to.
 
-A vendor that is not here and speaks one of the dialects is `openai_compatible` or `anthropic_compatible` with a base URL.
+A vendor that is not here and speaks one of the dialects is `openai_compatible`, `anthropic_compatible` or `gemini_compatible` with a base
+URL ([how to](../howto/own-servers.md)). Claude and Gemini in the clouds: [Bedrock](../howto/bedrock.md), [Vertex AI](../howto/vertex.md).
+
+Beside the dialects some platforms have **APIs for images and videos**. Each is where the dialect is beside which it stands, unless
+`--base-url` says otherwise for it.
+
+## Deadlines
+
+Of each call, the first of these that says anything counts: the channel's `--timeout NAME=SECONDS`, its platform's row here, the gateway's
+[settings](settings.md).
+
+| Name | From, until |
+|---|---|
+| `connect` | a free slot, DNS, TCP, proxy, TLS |
+| `first_byte` | the request's last byte, the head of the answer |
+| `idle` | the longest silence inside an answer |
+| `total` | the client's request, the answer's last byte; all attempts together. A channel whose own is longer gives its requests so much more |
+
+A count of tokens takes 30 seconds at most: somebody waits to send the prompt. A count that does not come is estimated.
 """
 
 _AUTH = {
     "x-api-key": "`x-api-key`",
     "bearer": "`Authorization: Bearer`",
     "x-goog-api-key": "`x-goog-api-key`",
+    "aws": "AWS keys: each request is signed; or a Bedrock API key",
+    "google": "a service account's JSON file: access tokens",
 }
 _ROW = re.compile(r"^\| `([a-z][a-z0-9_]*)` \| (.+?) \|", re.MULTILINE)
 _SECTION = re.compile(r"^## Quirks of[^\n]*\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
@@ -92,11 +112,12 @@ def _overview(platform: Platform) -> tuple[str, ...]:
 def _mark(surface: Surface | None) -> str:
     if surface is None:
         return ""
-    return "yes" if surface.base_url else "base URL needed"
+    return "yes" if surface.base_url or surface.regional_url else "base URL needed"
 
 
 def _platform(platform: Platform) -> list[str]:
     rows: list[tuple[str, ...]] = []
+    lines: list[str] = []
     for dialect in DIALECTS:
         surface = platform.surfaces.get(dialect)
         if surface is not None:
@@ -111,12 +132,38 @@ def _platform(platform: Platform) -> list[str]:
                     surface.source,
                 )
             )
-    return _table(("Dialect", "Base URL", "Path", "Credential", "Counts tokens", "Quirks", "Source"), rows)
+            lines += _particulars(surface)
+    for api in MEDIA_SURFACES:
+        surface = platform.surfaces.get(api)
+        if surface is not None:
+            beside = f"beside {NAMES[surface.beside]}" if surface.beside in NAMES else _hosts(surface)
+            lines.append(f"- `{api}`, {beside}: {surface.source}")
+    head = ("Dialect", "Base URL", "Path", "Credential", "Counts tokens", "Quirks", "Source")
+    return _table(head, rows) + (["", *lines] if lines else [])
+
+
+def _particulars(surface: Surface) -> list[str]:
+    """What only some platforms have."""
+    lines: list[str] = []
+    if surface.lacks:
+        lines.append(f"- Models lack here: {', '.join(sorted(surface.lacks))}")
+    if surface.betas:
+        known = ", ".join(f"`{flag}`" for flag in sorted(surface.betas))
+        lines.append(
+            f"- Flags of `anthropic-beta` that it knows; others are left out, with a notice: {known}"
+        )
+    for name, seconds in sorted(surface.timeouts.items()):
+        lines.append(f"- Deadline `{name}`: {seconds:g} seconds")
+    return lines
 
 
 def _hosts(surface: Surface) -> str:
-    own = f"`{surface.base_url}`" if surface.base_url else "the channel's"
-    return "; ".join([own, *(f"{region}: `{url}`" for region, url in sorted(surface.regions.items()))])
+    hosts = [f"{region}: `{url}`" for region, url in sorted(surface.regions.items())]
+    if surface.base_url:
+        hosts.insert(0, f"`{surface.base_url}`")
+    if surface.regional_url:
+        hosts.append(f"any other region: `{surface.regional_url}`" if hosts else f"`{surface.regional_url}`")
+    return "; ".join(hosts) if hosts else "the channel's"
 
 
 def _quirks(

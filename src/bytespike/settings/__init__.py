@@ -10,7 +10,8 @@ names the setting, what came and what was expected. Values of secrets are never 
 
 from __future__ import annotations
 
+from bytespike.settings.kinds import header_list
 from bytespike.settings.load import CONFIG_VARIABLE, SettingsError, load
 from bytespike.settings.values import Settings, described, variables
 
-__all__ = ["CONFIG_VARIABLE", "Settings", "SettingsError", "described", "load", "variables"]
+__all__ = ["CONFIG_VARIABLE", "Settings", "SettingsError", "described", "header_list", "load", "variables"]

@@ -8,11 +8,16 @@ import re
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, NamedTuple, TypeAlias, cast
+from urllib.parse import unquote
 
 from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _DOLLARS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?")
+
+#: What `media.objects.backends` can write to.
+OBJECT_STORE_SCHEMES = ("file:///", "s3://", "s3a://", "gs://", "az://", "azure://", "abfs://", "abfss://")
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -56,6 +61,12 @@ def _database_url(value: object) -> object:
     return value
 
 
+def _object_store_url(value: object) -> object:
+    if isinstance(value, str) and value and not value.startswith(OBJECT_STORE_SCHEMES):
+        raise ValueError("not the URL of an object store")
+    return value
+
+
 def _dollars(value: object) -> object:
     """A decimal amount, kept as text: money meets no float."""
     if isinstance(value, int) and not isinstance(value, bool):
@@ -63,6 +74,23 @@ def _dollars(value: object) -> object:
     if not isinstance(value, str) or not _DOLLARS.fullmatch(value):
         raise ValueError("not an amount of USD")
     return value
+
+
+def _header_list(value: object) -> object:
+    if isinstance(value, str):
+        header_list(value)
+    return value
+
+
+def header_list(text: str) -> dict[str, str]:
+    """Headers from "name=value,name=value"; a value may be percent-encoded, as OpenTelemetry has it. Raises ValueError."""
+    found: dict[str, str] = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, separator, value = part.partition("=")
+        if not separator or not _HEADER_NAME.fullmatch(name.strip()):
+            raise ValueError("not a list of headers")
+        found[name.strip()] = unquote(value.strip())
+    return found
 
 
 def decode_key(text: str) -> bytes:
@@ -87,5 +115,7 @@ Bytes: TypeAlias = Annotated[int, Field(ge=1024, le=1 << 32)]
 Networks: TypeAlias = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 BaseURL: TypeAlias = Annotated[str, BeforeValidator(_base_url)]
 DatabaseURL: TypeAlias = Annotated[str, BeforeValidator(_database_url)]
+ObjectStoreURL: TypeAlias = Annotated[str, BeforeValidator(_object_store_url)]
 Dollars: TypeAlias = Annotated[str, BeforeValidator(_dollars)]
+HeaderList: TypeAlias = Annotated[str, BeforeValidator(_header_list)]
 MasterKey: TypeAlias = Annotated[str, BeforeValidator(_master_key)]

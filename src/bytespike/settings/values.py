@@ -15,8 +15,10 @@ from bytespike.settings.kinds import (
     DatabaseURL,
     Dollars,
     Facts,
+    HeaderList,
     MasterKey,
     Networks,
+    ObjectStoreURL,
     Port,
     Seconds,
 )
@@ -109,6 +111,38 @@ class Settings:
     log_format: Literal["text", "json"] = dataclasses.field(
         default="text", metadata=_setting("One JSON object per line, or text for people.", "text or json")
     )
+    otlp_endpoint: BaseURL | None = dataclasses.field(
+        default=None,
+        metadata=_setting(
+            "Collector of traces (OpenTelemetry, OTLP over HTTP); `/v1/traces` is added. Left out, there are no traces.",
+            "an http or https URL, such as http://localhost:4318",
+        ),
+    )
+    otlp_headers: HeaderList = dataclasses.field(
+        default="",
+        metadata=_setting(
+            "Headers that the collector wants, such as a key.",
+            "name=value, several separated by commas",
+            secret=True,
+        ),
+    )
+    trace_ratio: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = dataclasses.field(
+        default=1.0,
+        metadata=_setting(
+            "Share of the requests that are traced, where the caller's `traceparent` does not decide.",
+            "a number from 0 to 1",
+        ),
+    )
+    trace_upstreams: bool = dataclasses.field(
+        default=False,
+        metadata=_setting("Send a `traceparent` to upstreams too.", _BOOL),
+    )
+    trace_contents: bool = dataclasses.field(
+        default=False,
+        metadata=_setting(
+            "Put what callers ask into their traces: prompts in the clear. Answers never are.", _BOOL
+        ),
+    )
     connect_timeout_s: Seconds = dataclasses.field(
         default=10.0,
         metadata=_setting(
@@ -131,6 +165,14 @@ class Settings:
         default=1200.0,
         metadata=_setting(
             "Longest life of one request, all its attempts together. A channel may set its own.", _SECONDS
+        ),
+    )
+    stream_ping_s: Seconds = dataclasses.field(
+        default=15.0,
+        metadata=_setting(
+            "Silence of a stream after which its client gets a keep-alive in its dialect: a ping event, a comment, an "
+            "empty line. Before the upstream has answered at all nothing is sent.",
+            _SECONDS,
         ),
     )
     upstream_connections_max: Count = dataclasses.field(
@@ -232,6 +274,60 @@ class Settings:
         default=30,
         metadata=_setting(
             "How long responses are kept for `previous_response_id`.", "days, an integer from 1 to 3650"
+        ),
+    )
+    object_store_url: ObjectStoreURL = dataclasses.field(
+        default="",
+        metadata=_setting(
+            "Where images and videos are kept. Left out, it is the folder `objects` in the data directory. Credentials of "
+            "buckets come from their providers' own variables. On several machines it has to be the same for all.",
+            "file:///path, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix",
+        ),
+    )
+    object_hours: Annotated[int, Field(ge=1, le=8760)] = dataclasses.field(
+        default=24,
+        metadata=_setting(
+            "How long images and videos are kept, and their URLs are valid.",
+            "hours, an integer from 1 to 8760",
+        ),
+    )
+    result_bytes_max: Bytes = dataclasses.field(
+        default=1024 * 1024 * 1024,
+        metadata=_setting("Largest file that a task may make; a larger one fails it.", _BYTES),
+    )
+    task_max_age_s: Seconds = dataclasses.field(
+        default=21_600.0,
+        metadata=_setting("Longest life of a task: one that is not over by then fails.", _SECONDS),
+    )
+    task_days: Annotated[int, Field(ge=1, le=3650)] = dataclasses.field(
+        default=30,
+        metadata=_setting("How long tasks that are over can be queried.", "days, an integer from 1 to 3650"),
+    )
+    task_steps_max: Count = dataclasses.field(
+        default=512,
+        metadata=_setting(
+            "Steps of tasks that one process takes at once: submissions, polls, settlements.", _COUNT
+        ),
+    )
+    task_fetches_max: Count = dataclasses.field(
+        default=32,
+        metadata=_setting(
+            "The same for steps that may take minutes: fetches of results, and images that are drawn for tasks.",
+            _COUNT,
+        ),
+    )
+    renders_per_channel_max: Count = dataclasses.field(
+        default=100,
+        metadata=_setting(
+            "Renders of tasks that are under way at one channel, in all processes. Further tasks wait.",
+            _COUNT,
+        ),
+    )
+    callback_networks: Networks = dataclasses.field(
+        default=(),
+        metadata=_setting(
+            "Private networks that callbacks of tasks may lead to. Public addresses they always may.",
+            "CIDRs, separated by commas (a list in the file), e.g. 10.20.0.0/16",
         ),
     )
     session_hours: Annotated[int, Field(ge=1, le=8760)] = dataclasses.field(

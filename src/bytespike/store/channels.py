@@ -121,6 +121,11 @@ async def all_sealed(connection: AsyncConnection) -> list[Sealed]:
     return await every(connection, query, Sealed)
 
 
+async def sealed(connection: AsyncConnection, channel_id: str) -> Sealed | None:
+    query = select(channels.c.id, channels.c.credential, channels.c.proxy).where(channels.c.id == channel_id)
+    return await first(connection, query, Sealed)
+
+
 async def served(connection: AsyncConnection) -> list[ServedModel]:
     """Which channel serves which model, of all channels."""
     query = select(channel_models).order_by(channel_models.c.channel_id, channel_models.c.model)

@@ -77,10 +77,15 @@ def create_engine(url: str) -> AsyncEngine:
         in_memory = parsed.database in (None, "", ":memory:")
         # One shared connection is the whole of an in-memory database: it takes no pool sizes.
         engine = (
-            create_async_engine(parsed)
+            create_async_engine(parsed, hide_parameters=True)
             if in_memory
             else create_async_engine(
-                parsed, pool_size=POOL_SIZE, max_overflow=POOL_OVERFLOW, pool_timeout=POOL_TIMEOUT_S
+                parsed,
+                # Errors are logged, and parameters are people's: prompts that are kept, among others.
+                hide_parameters=True,
+                pool_size=POOL_SIZE,
+                max_overflow=POOL_OVERFLOW,
+                pool_timeout=POOL_TIMEOUT_S,
             )
         )
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
@@ -89,6 +94,7 @@ def create_engine(url: str) -> AsyncEngine:
     try:
         return create_async_engine(
             parsed,
+            hide_parameters=True,
             pool_size=POOL_SIZE,
             max_overflow=POOL_OVERFLOW,
             pool_timeout=POOL_TIMEOUT_S,

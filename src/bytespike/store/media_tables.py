@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from bytespike.store.tables import metadata
 
-__all__ = ["callbacks", "escrows", "metadata", "objects", "task_events", "tasks"]
+__all__ = ["callbacks", "escrows", "metadata", "objects", "task_events", "task_pictures", "tasks"]
 
 # Money that is set aside for longer than a request lasts. It has left the wallet already, for the system's account of
 # held money, and counts against every cap; what becomes of it is written once.
@@ -29,6 +29,7 @@ escrows = Table(
     "escrows",
     metadata,
     Column("id", Text, primary_key=True),  # what it is for: a task's id
+    Column("request_id", Text, nullable=False),  # by which it was held, and is billed
     Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),  # the wallet that it came from
     Column("key_id", Text, nullable=False),
     Column("user_id", Text, nullable=False),
@@ -37,10 +38,18 @@ escrows = Table(
     Column("amount", BigInteger, nullable=False),
     Column("at", BigInteger, nullable=False),  # when it was set aside: windows count it from then
     Column("state", Text, nullable=False),  # held | posted | voided
-    Column("posted", BigInteger, nullable=False, default=0),  # of the amount; the rest went back
+    Column("posted", BigInteger, nullable=False, default=0),  # how much of the amount was billed
     Column("resolved_at", BigInteger, nullable=True),
     CheckConstraint("amount >= 0 AND posted >= 0 AND posted <= amount", name="posted_within_amount"),
-    Index(None, "key_id", sqlite_where=text("state = 'held'"), postgresql_where=text("state = 'held'")),
+    Index("ix_escrows_request_id", "request_id", unique=True),
+    Index(None, "key_id", "at"),
+    Index(None, "user_id", "at"),
+    Index(
+        "ix_escrows_held",
+        "account_id",
+        sqlite_where=text("state = 'held'"),
+        postgresql_where=text("state = 'held'"),
+    ),
     sqlite_with_rowid=False,
 )
 
@@ -60,7 +69,8 @@ tasks = Table(
     Column("model", Text, nullable=False),
     Column("requested_model", Text, nullable=False),
     Column("kind", Text, nullable=False),  # image | video
-    Column("order", JSON, nullable=False),  # media.order.Order: what is to be made
+    Column("seconds", Integer, nullable=False, default=0),  # of video, as ordered
+    Column("order", JSON, nullable=False),  # media.order.Order: what is to be made, without its pictures
     Column("channel_id", Text, nullable=False),
     Column("upstream_provider", Text, nullable=False),
     Column("upstream_model", Text, nullable=False),
@@ -68,6 +78,7 @@ tasks = Table(
     Column("state", Text, nullable=False),  # pending | running | completed | failed | cancelled
     Column("step", Text, nullable=False),  # submit | poll | fetch | settle | done: what is to be done next
     Column("submit_begun", Boolean, nullable=False, default=False),  # a submission may have been sent
+    Column("begun_at", BigInteger, nullable=True),  # when
     Column("cancel_asked", Boolean, nullable=False, default=False),
     Column("progress", Integer, nullable=False, default=0),  # percent
     Column("price", JSON, nullable=False),  # pricing.price.Price, fixed at submit
@@ -75,10 +86,13 @@ tasks = Table(
     Column("held", BigInteger, nullable=False),
     Column("credits", BigInteger, nullable=False, default=0),  # billed
     Column("estimated_seconds", Integer, nullable=False),
-    Column("found", JSON, nullable=True),  # where the provider keeps what it made, until it is fetched
+    Column("found", JSON, nullable=True),  # where the provider keeps what it made, and whether it charges
+    Column("ending", Text, nullable=False, default=""),  # completed | failed | cancelled, once that is known
     Column("output", JSON, nullable=True),
+    Column("attempts", JSON, nullable=False),  # ledger.records.Attempt: the submissions, for the books
     Column("error_code", Text, nullable=False, default=""),
     Column("error_message", Text, nullable=False, default=""),
+    Column("seq", Integer, nullable=False, default=0),  # of its newest event
     Column("callback_url", Text, nullable=True),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
@@ -101,6 +115,23 @@ tasks = Table(
     ),
     Index(None, "key_id", "created_at"),
     Index(None, "model", "finished_at"),
+    # What is under way at each channel.
+    Index(
+        "ix_tasks_channel_id",
+        "channel_id",
+        sqlite_where=text("submit_begun AND step IN ('submit', 'poll')"),
+        postgresql_where=text("submit_begun AND step IN ('submit', 'poll')"),
+    ),
+    sqlite_with_rowid=False,
+)
+
+# The pictures of tasks' orders, many megabytes perhaps: only a submission reads them, and no write of a task's row copies
+# them. They go when the task is over.
+task_pictures = Table(
+    "task_pictures",
+    metadata,
+    Column("task_id", Text, ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True),
+    Column("pictures", JSON, nullable=False),  # media.order.Picture, an array of them
     sqlite_with_rowid=False,
 )
 
@@ -126,6 +157,7 @@ callbacks = Table(
     Column("at", BigInteger, nullable=True),
     Column("status", Integer, nullable=False, default=0),  # what the receiver answered, 0: nothing
     Column("error", Text, nullable=False, default=""),  # an error code
+    Column("claimed_by", Text, nullable=True),
     Column("claimed_until", BigInteger, nullable=False, default=0),
     Column("fence", BigInteger, nullable=False, default=0),
     Index(
@@ -146,7 +178,11 @@ objects = Table(
     Column("task_id", Text, nullable=True),
     Column("content_type", Text, nullable=False),
     Column("bytes", BigInteger, nullable=False),
+    Column("width", Integer, nullable=False, default=0),  # pixels, 0: not told
+    Column("height", Integer, nullable=False, default=0),
+    Column("duration_ms", BigInteger, nullable=True),
     Column("created_at", BigInteger, nullable=False),
+    Column("stored_at", BigInteger, nullable=True),  # null: it is not there yet, or never will be
     Column("expires_at", BigInteger, nullable=False),
     Index(None, "expires_at"),
     sqlite_with_rowid=False,

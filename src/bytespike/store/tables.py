@@ -223,7 +223,7 @@ accounts = Table(
     "accounts",
     metadata,
     Column("id", Text, primary_key=True),  # "wallet:user:<id>", "wallet:org:<id>", "system:revenue", ...
-    Column("kind", Text, nullable=False),  # wallet | revenue | external | promotion
+    Column("kind", Text, nullable=False),  # wallet | revenue | external | promotion | held
     Column("balance", BigInteger, nullable=False, default=0),  # credits minus debits
     Column("created_at", BigInteger, nullable=False),
     Column("low_balance", BigInteger, nullable=True),  # below this it is low; null: the setting's
@@ -238,7 +238,7 @@ transfers = Table(
     Column("amount", BigInteger, nullable=False),
     Column(
         "kind", Text, nullable=False
-    ),  # topup | refund | admin_credit | admin_debit | subscription_renew | usage
+    ),  # topup | refund | admin_credit | admin_debit | subscription_renew | usage | hold | release
     Column("idempotency_key", Text, nullable=False, unique=True),
     Column("input_hash", Text, nullable=False),
     Column("request_id", Text, nullable=True),
@@ -254,6 +254,15 @@ transfers = Table(
         "created_at",
         sqlite_where=text("kind <> 'usage'"),
         postgresql_where=text("kind <> 'usage'"),
+    ),
+    # What a wallet has set aside is looked up apart from its usage: by two columns, which is why this index is taken.
+    Index(
+        "ix_transfers_hold",
+        "kind",
+        "debit_account",
+        "created_at",
+        sqlite_where=text("kind = 'hold'"),
+        postgresql_where=text("kind = 'hold'"),
     ),
     # On SQLite the rows live in the primary key's own tree, which request ids fill from left to right: one tree less
     # to write for each request. So for the next two.
@@ -319,6 +328,12 @@ attempts = Table(
     Column("cost", BigInteger, nullable=False, default=0),  # what the provider will charge, micro-dollars
     Column("latency_ms", Integer, nullable=False),
     Column("first_token_ms", Integer, nullable=False),
+    Column("images", BigInteger, nullable=False, server_default=text("0")),
+    Column("seconds", BigInteger, nullable=False, server_default=text("0")),  # of video
+    Column(
+        "reason", Text, nullable=False, server_default=text("''")
+    ),  # why this channel: load | affinity | ...
+    Column("passed_over", Text, nullable=False, server_default=text("''")),  # "chn_1:resting chn_2:ceiling"
     sqlite_with_rowid=False,
 )
 
@@ -364,6 +379,8 @@ rollups = Table(
     Column("reasoning_tokens", BigInteger, nullable=False),
     Column("web_searches", BigInteger, nullable=False),
     Column("credits", BigInteger, nullable=False),
+    Column("images", BigInteger, nullable=False, server_default=text("0")),
+    Column("seconds", BigInteger, nullable=False, server_default=text("0")),  # of video
     sqlite_with_rowid=False,
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from bytespike.upstream.decoding import BadEncoding, Inflater, inflater_for
+from bytespike.upstream.decoding import BadEncoding, Decoder, inflater_for
 from bytespike.upstream.errors import TransportError
 from bytespike.upstream.exchange import Exchange
 from bytespike.upstream.limits import DECODED_BYTES_MAX
@@ -21,14 +21,14 @@ class Answer:
     One reader at a time.
     """
 
-    __slots__ = ("_exchange", "_inflater", "headers", "status")
+    __slots__ = ("_decoder", "_exchange", "headers", "status")
 
     def __init__(self, exchange: Exchange) -> None:
         """Raises TransportError("protocol") for an encoding that cannot be undone; the answer is then aborted."""
         self._exchange = exchange
         self.status = exchange.status
         self.headers = exchange.headers
-        self._inflater: Inflater | None = None
+        self._decoder: Decoder | None = None
         if b"content-encoding" in self.headers and not exchange.head_only:
             self._inflate()
 
@@ -39,7 +39,7 @@ class Answer:
         """The rest of the body. Raises TransportError: "too_large" above `limit` bytes (the connection is cut), and
         whatever ended the answer early, in which case nothing of it is returned."""
         exchange = self._exchange
-        if exchange.complete and self._inflater is None:
+        if exchange.complete and self._decoder is None:
             if exchange.unread > limit:
                 raise self._too_large(limit)
             return exchange.take() if exchange.pieces else b""
@@ -69,20 +69,29 @@ class Answer:
 
     async def next_chunk_within(self, seconds: float) -> bytes | None:
         """As `next_chunk`, but None if nothing came within `seconds` (to the sweep's precision, see `limits`)."""
+        chunk = self._ready()
         exchange = self._exchange
-        loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
-        while True:
-            chunk = self._ready()
-            if chunk is not None:
-                return chunk
-            if loop.time() >= until:
-                return None
-            exchange.wake_at = until
+        if chunk is None:
+            exchange.patience = seconds
+            exchange.wake_at = None
+            exchange.overdue = False
             try:
-                await self._more()
+                while chunk is None and not exchange.overdue:
+                    await self._more()
+                    chunk = self._ready()
             finally:
-                exchange.wake_at = None
+                exchange.patience = None
+        return chunk
+
+    def decode(self, decoder: Decoder, content_type: bytes) -> None:
+        """Give the body out decoded, as what `content_type` says. Before anything of it has been taken; what is compressed
+        besides raises TransportError("protocol"), and the answer is aborted."""
+        if self._decoder is not None:
+            self.abort()
+            raise TransportError("protocol", "the upstream compressed what it had framed", sent=True)
+        self._decoder = decoder
+        self.headers[b"content-type"] = content_type
+        self.headers.pop(b"content-length", None)
 
     def abort(self) -> None:
         """Cut the connection at once if the answer is still coming. Bytes not taken yet are dropped. Idempotent."""
@@ -95,8 +104,8 @@ class Answer:
     def _ready(self) -> bytes | None:
         """The next chunk if there is one, b"" at the end, None if one must wait."""
         exchange = self._exchange
-        if self._inflater is not None:
-            return self._ready_inflated(self._inflater)
+        if self._decoder is not None:
+            return self._ready_decoded(self._decoder)
         if exchange.pieces:
             return exchange.take()
         if exchange.complete:
@@ -118,31 +127,31 @@ class Answer:
 
     def _inflate(self) -> None:
         try:
-            self._inflater = inflater_for(self.headers[b"content-encoding"])
+            self._decoder = inflater_for(self.headers[b"content-encoding"])
         except BadEncoding as error:
             self.abort()
             raise TransportError("protocol", str(error), sent=True) from None
-        if self._inflater is not None:
+        if self._decoder is not None:
             del self.headers[b"content-encoding"]
             self.headers.pop(b"content-length", None)
 
-    def _ready_inflated(self, inflater: Inflater) -> bytes | None:
+    def _ready_decoded(self, decoder: Decoder) -> bytes | None:
         exchange = self._exchange
         try:
             while True:
-                chunk = inflater.take(DECODED_BYTES_MAX)
+                chunk = decoder.take(DECODED_BYTES_MAX)
                 if chunk:
                     return chunk
                 if exchange.pieces:
-                    inflater.feed(exchange.take())
+                    decoder.feed(exchange.take())
                 elif exchange.complete:
-                    inflater.finish()
+                    decoder.finish()
                     return b""
                 elif exchange.failure is not None:
                     raise exchange.error()
                 else:
                     return None
-        except BadEncoding as error:
+        except ValueError as error:
             self.abort()
             raise TransportError("protocol", str(error), sent=True) from None
 

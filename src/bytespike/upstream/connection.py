@@ -27,6 +27,7 @@ from bytespike.upstream.limits import (
     FRAMING_BYTES_MAX,
     HEAD_BYTES_MAX,
     HEADERS_MAX,
+    SWEEP_SECONDS,
     UNREAD_BYTES_MAX,
     WRITE_BYTES_MAX,
 )
@@ -80,6 +81,7 @@ class Connection(asyncio.Protocol):
         "_head_done",
         "_headers",
         "_keep",
+        "_looked_at",
         "_loop",
         "_owner",
         "_parser",
@@ -111,6 +113,7 @@ class Connection(asyncio.Protocol):
         # Counts progress of bodies, both ways; the sweep compares it with what it saw last.
         self._beat = self._seen_beat = 0
         self._seen_at = 0.0
+        self._looked_at = 0.0
         self.closed = False
         self.idle_since = 0.0
         self.served = 0
@@ -134,7 +137,7 @@ class Connection(asyncio.Protocol):
         whose end what is small leaves, at once without."""
         self._exchange = exchange
         exchange.line = self
-        exchange.sent_at = self._seen_at = now
+        exchange.sent_at = self._seen_at = self._looked_at = now
         self._headers = exchange.headers
         self._head_done = self._ended = self._until_close = False
         self._head_bytes = self._framing_bytes = self._duplicates = 0
@@ -148,6 +151,7 @@ class Connection(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """The sweep: let the exchange fail if a deadline has passed, wake a reader that wants to look again."""
+        last, self._looked_at = self._looked_at, now
         exchange = self._exchange
         if exchange is None:
             return
@@ -162,8 +166,13 @@ class Connection(asyncio.Protocol):
                 self.fail("timeout_idle", f"nothing moved for {timeouts.idle:g} s")
         elif now - exchange.sent_at >= timeouts.first_byte:
             self.fail("timeout_first_byte", f"no answer within {timeouts.first_byte:g} s")
-        if exchange.wake_at is not None and now >= exchange.wake_at:
-            exchange.wake()
+        if exchange.patience is not None:
+            if exchange.wake_at is None:
+                # It began to wait since the last look. If that was long ago, the loop was held up, not the upstream quick.
+                exchange.wake_at = min(now, last + SWEEP_SECONDS) + exchange.patience
+            if now >= exchange.wake_at:
+                exchange.overdue = True
+                exchange.wake()
 
     def fail(self, kind: Kind, message: str) -> None:
         """Cut the connection; its exchange, if there is one, fails with this."""

@@ -26,6 +26,15 @@ class _Stream(Protocol):
     def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
+class Decoder(Protocol):
+    """`feed` what came, `take` what it says until that is nothing, `finish` at the end of the body. Both raise ValueError
+    for what is broken, after everything before it has been given."""
+
+    def feed(self, data: bytes) -> None: ...
+    def take(self, size: int) -> bytes: ...
+    def finish(self) -> None: ...
+
+
 class BadEncoding(ValueError):
     """The body is not what its content-encoding says, ends in the middle, or the encoding is not known."""
 

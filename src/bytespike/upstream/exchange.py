@@ -29,7 +29,8 @@ class Line(Protocol):
 class Exchange:
     """`line` is set while a connection works on it. At the end exactly one of `complete` and `failure` is set.
 
-    `wake_at`: the reader wants to look again at that time, whatever came (loop time; the sweep sees to it).
+    `patience`: the reader waits so long at most, in seconds; the sweep, when it first sees it waiting, notes until when
+    (`wake_at`, loop time), and then wakes it and says so (`overdue`). So waiting with patience costs no look at the clock.
     `untouched`: it failed before one byte of an answer came. All times are the loop's, in seconds.
     """
 
@@ -40,6 +41,8 @@ class Exchange:
         "head_only",
         "headers",
         "line",
+        "overdue",
+        "patience",
         "pieces",
         "sent_at",
         "started_at",
@@ -57,7 +60,9 @@ class Exchange:
         self.head_only = head_only
         self.line: Line | None = None
         self.waiter: asyncio.Future[None] | None = None
+        self.patience: float | None = None
         self.wake_at: float | None = None
+        self.overdue = False
         self.sent_at = started_at
         self.status = 0
         self.headers: dict[bytes, bytes] = {}

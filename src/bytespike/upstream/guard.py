@@ -14,7 +14,9 @@ network chose for itself inside the global range cannot be known here.
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+Network: TypeAlias = IPv4Network | IPv6Network
 
 _V4_REFUSED = tuple(
     IPv4Network(network)
@@ -85,25 +87,38 @@ class Resolver(Protocol):
 
 
 class GuardedResolver:
-    """A resolver that gives out public addresses only. Others are left out; if none remains, `Blocked`."""
+    """A resolver that gives out public addresses only. Others are left out; if none remains, `Blocked`. `allowed`: networks
+    of the operator's own that may be reached all the same."""
 
-    __slots__ = ("_inner", "public_only")
+    __slots__ = ("_allowed", "_inner", "public_only")
 
-    def __init__(self, inner: Resolver, *, public_only: bool = True) -> None:
+    def __init__(
+        self, inner: Resolver, *, public_only: bool = True, allowed: tuple[Network, ...] = ()
+    ) -> None:
         self._inner = inner
+        self._allowed = allowed
         self.public_only = public_only
 
     async def resolve(self, host: str, port: int) -> tuple[str, ...]:
         addresses = await self._inner.resolve(host, port)
         if not self.public_only:
             return addresses
-        public = tuple(address for address in addresses if _is_public(address))
+        public = tuple(
+            address for address in addresses if _is_public(address) or _is_in(address, self._allowed)
+        )
         if not public:
             raise Blocked("the host has no public address")
         return public
 
     def forget(self, host: str) -> None:
         self._inner.forget(host)
+
+
+def _is_in(address: str, networks: tuple[Network, ...]) -> bool:
+    if not networks:
+        return False
+    parsed = ip_address(address)
+    return any(parsed in network for network in networks)
 
 
 def _is_public(address: str) -> bool:

@@ -172,6 +172,35 @@ ROWS: dict[str, Row] = {
         {"messages": [{"role": "developer", "content": "a"}, {"role": "user", "content": "hi"}]},
         "developer_role",
     ),
+    "alternate_roles": Row(
+        messages(
+            *HI,
+            c.Turn("user", (c.TextPart("a"), PNG)),
+            c.Turn("assistant", (c.TextPart("b"),)),
+            c.Turn("assistant", (c.ToolCallPart("call_1", "f", "{}"),)),
+            c.Turn("user", (c.ToolResultPart("call_1", (c.TextPart("r"),)), c.TextPart("c"))),
+            *HI,
+        ),
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [{"type": "text", "text": "hi"}, {"type": "text", "text": "a"}, PNG_OUT],
+                },
+                {"role": "assistant", "content": "b"},
+                {
+                    "role": "assistant",
+                    "content": None,
+                    "tool_calls": [
+                        {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+                    ],
+                },
+                {"role": "tool", "tool_call_id": "call_1", "content": "r"},
+                {"role": "user", "content": "c\n\nhi"},
+            ]
+        },
+        "alternate_roles",
+    ),
     "no_developer_role": Row(
         messages(c.Turn("system", (c.TextPart("a"),), extras={"openai_chat": {"_role": "developer"}})),
         {"messages": [{"role": "system", "content": "a"}]},

@@ -186,8 +186,10 @@ def test_what_was_drained_before_is_not_added_again(tmp_path: Path) -> None:
         "UPDATE rollups SET credits = credits + 1 WHERE span_us = 3600000000",
         "UPDATE rollups SET requests = requests - 1 WHERE span_us = 86400000000",
         "UPDATE rollups SET output_tokens = 0",
+        "UPDATE rollups SET images = images + 1",
+        "UPDATE rollups SET seconds = 1 WHERE span_us = 3600000000",
         "DELETE FROM rollups WHERE model = 'm1'",
-        "INSERT INTO rollups SELECT 'u2', span_us, start, model, key_id, protocol, 1, 0, 0, 0, 0, 0, 0, 0, 0 "
+        "INSERT INTO rollups SELECT 'u2', span_us, start, model, key_id, protocol, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 "
         "FROM rollups LIMIT 1",
     ],
 )

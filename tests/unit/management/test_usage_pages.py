@@ -17,7 +17,7 @@ from msgspec import structs
 from bytespike.accounts import caps, members, users
 from bytespike.accounts.keys import MintedKey
 from bytespike.accounts.secrets import hash_key
-from bytespike.catalog.models import TokenTier
+from bytespike.catalog.models import ImageRate, TokenTier, VideoRate
 from bytespike.core.usage import Usage
 from bytespike.http.management import billing
 from bytespike.http.management import usage as usage_resource
@@ -34,7 +34,9 @@ MODELS = ("gpt-5-5", "claude-sonnet-4-6")
 PRICE = Price(id="price_7", input=1_000_000, output=2_000_000, submit_fee=5)
 
 
-async def spend(m: Managed, key: MintedKey, number: int, price: Price = PRICE) -> None:
+async def spend(
+    m: Managed, key: MintedKey, number: int, price: Price = PRICE, usage: Usage | None = None
+) -> None:
     """A request of `number` micro-dollars, brought into the books."""
     ledger: Ledger = m.application.parts.ledger
     record = await m.application.parts.directory.load(hash_key(key.plaintext))
@@ -47,7 +49,7 @@ async def spend(m: Managed, key: MintedKey, number: int, price: Price = PRICE) -
         at,
         number,
         model=MODELS[number % 2],
-        usage=Usage(number, 1, 2, 3, 4, 5, 6),
+        usage=usage or Usage(number, 1, 2, 3, 4, 5, 6),
         price=price,
         notices=("top_k: dropped", "seed: dropped"),
     )
@@ -232,6 +234,8 @@ def test_a_receipt_says_everything_that_made_its_price(tmp_path: Path) -> None:
             "web_search": "0.00",
             "submit_fee": "0.000005",
             "tiers": [],
+            "images": [],
+            "seconds": [],
         }
         assert (row["credits"], row["multiplier_ppm"], row["estimated"]) == ("0.000004", 1_000_000, False)
         assert (row["upstream_provider"], row["protocol"], row["upstream_protocol"]) == (
@@ -278,6 +282,36 @@ def test_a_receipt_of_a_long_prompt_says_its_tiers(tmp_path: Path) -> None:
         assert (told["above"], told["input"], told["output"]) == (200_000, "2.50", "15.00")
         (row,) = await lines(m, f"/usage?request_id=req_{m.key.row.id}_077&format=csv")
         assert json.loads(row["price_tiers"]) == [told]
+
+    with_usage(tmp_path, body)
+
+
+def test_a_receipt_of_a_video_says_its_seconds_and_what_one_costs(tmp_path: Path) -> None:
+    price = structs.replace(
+        PRICE,
+        images=(ImageRate(30_000), ImageRate(80_000, "high", 1_048_576)),
+        seconds=(VideoRate(300_000, "720p"),),
+    )
+
+    async def body(m: Managed) -> None:
+        await spend(m, m.key, 78, price, usage=Usage(images=2, seconds=8))
+        await m.application.parts.ledger.flush()
+        page = await got(m, f"/usage?request_id=req_{m.key.row.id}_078")
+        ReceiptsView.model_validate(page)
+        (item,) = page["items"]
+        assert (item["images"], item["seconds"]) == (2, 8)
+        told = item["price_per_million"]
+        assert told["images"] == [
+            {"price": "0.03", "quality": None, "pixels_min": 0, "per": "image"},
+            {"price": "0.08", "quality": "high", "pixels_min": 1_048_576, "per": "image"},
+        ]
+        assert told["seconds"] == [{"price": "0.30", "resolution": "720p"}]
+        (row,) = await lines(m, f"/usage?request_id=req_{m.key.row.id}_078&format=csv")
+        assert (row["images"], row["seconds"]) == ("2", "8")
+        assert json.loads(row["price_images"]) == told["images"]
+        assert json.loads(row["price_seconds"]) == told["seconds"]
+        sums = (await got(m, "/me/usage?group_by=day"))["sum"]
+        assert (sums["images"], sums["seconds"]) == (2, 8)
 
     with_usage(tmp_path, body)
 

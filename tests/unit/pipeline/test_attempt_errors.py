@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from bytespike import errors
 from bytespike.core.dialect import Target, UpstreamFailure, reported
@@ -74,3 +75,20 @@ def test_the_operator_learns_what_broke_and_the_client_no_more_than_that_it_did(
     assert failed.cause == f"{kind}: api.example:443: name or service not known"
     assert failed.error.code == code
     assert "api.example" not in failed.error.message
+
+
+def test_a_credential_that_the_upstream_repeats_is_taken_out():
+    credential = "a-credential-of-no-known-form"
+    prepared_with = structs.replace(prepared("up", "mine"), credential=credential)
+    told = in_callers_words(errors.InvalidRequest(f"up refuses '{credential}' ({credential})"), prepared_with)
+    assert credential not in told.message
+    assert told.message.startswith("mine refuses")
+
+
+def test_a_credential_that_is_a_word_is_left_in_its_sentence():
+    prepared_with = structs.replace(prepared("up", "mine"), credential="key")
+    assert in_callers_words(errors.InvalidRequest("no key"), prepared_with).message == "no key"
+
+
+def test_what_is_prepared_does_not_show_the_credential():
+    assert "sesame-open" not in repr(structs.replace(prepared("up", "mine"), credential="sesame-open"))

@@ -20,7 +20,7 @@ MONEY = [
     *(CATALOG / name for name in ("usd.py", "tiers.py", "models.py", "definition.py")),
 ]
 #: They wait, and their seconds are floats; or they divide paths.
-TIMING = {"ledger.py", "sharing.py", "upkeep.py", "waiting.py", "wake.py"}
+TIMING = {"escrow.py", "ledger.py", "sharing.py", "upkeep.py", "waiting.py", "wake.py"}
 PATHS = {"doctor.py", "segments.py", "spool.py"}
 
 

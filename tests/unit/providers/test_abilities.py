@@ -58,4 +58,7 @@ def test_platforms_have_only_switches_that_the_dialect_knows(name: str) -> None:
         "gemini": GEMINI,
     }
     for dialect, surface in PLATFORMS[name].surfaces.items():
+        if dialect not in known:
+            assert not surface.quirks, "an API for media has its adapter"
+            continue
         assert surface.quirks <= known[dialect], dialect

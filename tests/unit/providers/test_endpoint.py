@@ -92,10 +92,11 @@ def test_a_dialect_that_the_platform_lacks_is_not_spoken_whatever_the_channel_sa
 
 
 def test_a_channel_with_an_address_of_its_own_takes_none_of_the_vendors() -> None:
-    own = Channel("openai", base_urls={"openai_chat": "https://x.example/v1"})
-    assert list(endpoints(own)) == ["openai_chat"]
-    less = Channel("openai", base_urls={"openai_responses": ""})
-    assert list(endpoints(less)) == ["openai_chat"]
+    own = endpoints(Channel("openai", base_urls={"openai_chat": "https://x.example/v1"}))
+    assert [dialect for dialect in own if dialect in DIALECTS] == ["openai_chat"]
+    assert {each.origin.host for each in own.values()} == {"x.example"}
+    less = endpoints(Channel("openai", base_urls={"openai_responses": ""}))
+    assert [dialect for dialect in less if dialect in DIALECTS] == ["openai_chat"]
 
 
 @pytest.mark.parametrize(

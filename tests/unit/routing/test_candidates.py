@@ -7,7 +7,15 @@ from collections import Counter
 from msgspec import Struct, field
 
 from bytespike.providers.endpoint import Endpoint, endpoints
-from bytespike.routing.candidates import candidates, speaking
+from bytespike.routing.candidates import (
+    CONSIDERED_MAX,
+    LAST_RESORT,
+    PROBE,
+    Passed,
+    candidates,
+    speaking,
+)
+from bytespike.routing.ceilings import NO_ROOM, Ceilings
 from bytespike.routing.health import HealthBoard
 
 NOW = 1_800_000_000_000_000
@@ -154,3 +162,105 @@ def test_without_translation_only_native_channels_remain() -> None:
 
 def test_a_channel_that_speaks_nothing_is_left_out() -> None:
     assert order([Channel("mute", endpoints={}), Channel("a")]) == ["a"]
+
+
+# --- probes, ceilings, and what is passed over ------------------------------------------------------------------
+
+
+class Limited(Struct, frozen=True):
+    id: str
+    priority: int = 0
+    weight: int = 1
+    rpm: int | None = None
+    tpm: int | None = None
+    endpoints: dict[str, Endpoint] = field(default_factory=lambda: SPOKEN["openai"])
+
+
+def test_the_first_request_after_a_rest_probes_and_the_others_go_elsewhere() -> None:
+    health = HealthBoard(chance=lambda: 0.0)
+    health.note_failure("a", "upstream", 500, None, NOW)
+    later = health.of("a").resting_until
+    channels = [Channel("a", priority=-1), Channel("b"), Channel("c", priority=9)]
+
+    def found() -> list[tuple[str, str]]:
+        return [
+            (each.channel.id, each.reason)
+            for each in candidates(channels, "openai_chat", now_us=later, health=health)
+        ]
+
+    assert found() == [("a", PROBE), ("b", ""), ("c", "")]
+    health.begin("a")
+    health.probe("a", later)
+    assert found() == [("b", ""), ("c", ""), ("a", LAST_RESORT)], "also behind those of a worse priority"
+    alone = candidates([channels[0]], "openai_chat", now_us=later, health=health)
+    assert [each.channel.id for each in alone] == ["a"], "if there is no elsewhere they may go"
+
+
+def test_who_is_passed_over_is_told_with_the_reason() -> None:
+    health = HealthBoard()
+    ceilings = Ceilings(lambda: 0)
+    health.note_failure("rests", "channel", 429, 30, NOW)
+    health.note_failure("refused", "channel", 401, None, NOW)
+    full = Limited("full", rpm=1)
+    assert ceilings.claim(full, 0) != NO_ROOM
+    channels = [Limited("rests"), Limited("refused"), full, Limited("well")]
+    passed: list[Passed] = []
+    found = candidates(channels, "openai_chat", now_us=NOW, health=health, ceilings=ceilings, passed=passed)
+    assert [each.channel.id for each in found] == ["well"]
+    assert passed == [Passed("rests", "resting"), Passed("refused", "refused"), Passed("full", "ceiling")]
+    for each, why in zip(channels, ("resting", "refused", "ceiling"), strict=False):
+        passed.clear()
+        alone = candidates([each], "openai_chat", now_us=NOW, health=health, ceilings=ceilings, passed=passed)
+        assert alone == []
+        assert passed == [Passed(each.id, why)]
+
+
+# --- very many channels -----------------------------------------------------------------------------------------
+
+
+def many(*sizes: int) -> list[Channel]:
+    """Channels by priority, so many of each."""
+    return [
+        Channel(f"p{priority}-{number:04}", priority)
+        for priority, size in enumerate(sizes)
+        for number in range(size)
+    ]
+
+
+class CountingBoard(HealthBoard):
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = 0
+
+    def of(self, channel_id: str):
+        self.looks += 1
+        return super().of(channel_id)
+
+
+def test_a_request_does_not_look_at_more_channels_when_there_are_thousands() -> None:
+    health = CountingBoard()
+    assert len(order(many(5_000), health)) == CONSIDERED_MAX
+    assert health.looks == CONSIDERED_MAX
+
+
+def test_among_thousands_every_one_has_its_turn() -> None:
+    channels = many(1_000)
+    seen = {name for turn in range(0, 1_000, 7) for name in order(channels, turn=turn)}
+    assert len(seen) == 1_000
+
+
+def test_among_thousands_the_best_priority_is_first_and_the_next_ones_are_there_to_fall_back_on() -> None:
+    found = order(many(2, 3, 5_000))
+    assert found[:5] == ["p0-0000", "p0-0001", "p1-0000", "p1-0001", "p1-0002"]
+    assert len(found) == 5 + CONSIDERED_MAX
+
+
+def test_among_thousands_it_looks_on_while_those_that_it_sees_cannot_be_used() -> None:
+    channels = many(100, 5)
+    health = HealthBoard()
+    for channel in channels[:99]:
+        health.note_failure(channel.id, "channel", 429, 60, NOW)
+    found = order(channels, health, turn=12_345)
+    assert found == ["p0-0099", *(f"p1-000{number}" for number in range(5))]
+    health.note_failure("p0-0099", "channel", 429, 60, NOW)
+    assert found[1:] == order(channels, health)

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bytespike.routing.health import (
+    JITTER,
+    PROBE_US_MAX,
     REST_US_MAX,
     REST_US_MIN,
     RETRY_AFTER_S_MAX,
@@ -16,6 +18,7 @@ from bytespike.routing.health import (
     begun,
     ended,
     failed,
+    probed,
     succeeded,
     usable,
 )
@@ -207,3 +210,120 @@ def test_whatever_happens_a_rest_is_bounded_and_ends(events) -> None:
         assert health.in_flight == under_way
         assert health.resting_until <= now + RETRY_AFTER_S_MAX * SECOND
         assert usable(health, now + RETRY_AFTER_S_MAX * SECOND) or health.needs_operator
+
+
+# --- jitter ---------------------------------------------------------------------------------------------------
+
+
+def test_chance_adds_up_to_a_quarter_to_a_rest_and_takes_nothing_away() -> None:
+    for failures in range(12):
+        health = ChannelHealth(failures=failures)
+        least = rest_us(failed(health, "upstream", 500, None, NOW))
+        most = rest_us(failed(health, "upstream", 500, None, NOW, 1.0))
+        assert most == least + int(least * JITTER)
+    draws = iter([0.0, 0.5, 0.999])
+    board = HealthBoard(chance=lambda: next(draws))
+    rests = []
+    for name in "abc":
+        board.note_failure(name, "upstream", 500, None, NOW)
+        rests.append(rest_us(board.of(name)))
+    assert rests == sorted(set(rests))
+
+
+def test_what_the_upstream_said_is_kept_to_without_chance() -> None:
+    board = HealthBoard(chance=lambda: 1.0)
+    board.note_failure("a", "channel", 429, 20, NOW)
+    assert rest_us(board.of("a")) == 20 * SECOND
+
+
+def test_429s_that_were_under_way_together_count_once() -> None:
+    health = UNKNOWN
+    for _ in range(50):
+        health = failed(health, "channel", 429, 5, NOW)
+    assert health.failures == 1
+
+
+# --- half open ------------------------------------------------------------------------------------------------
+
+
+def rested() -> tuple[HealthBoard, int]:
+    """A board whose channel "a" has failed once, and the time at which its rest is just over."""
+    board = HealthBoard(chance=lambda: 0.0)
+    board.note_failure("a", "upstream", 500, None, NOW)
+    return board, board.of("a").resting_until
+
+
+def test_one_request_probes_a_channel_whose_rest_is_over() -> None:
+    board, now = rested()
+    assert not probed(board.of("a"), now)
+    assert board.begin("a")
+    assert board.probe("a", now)
+    assert probed(board.of("a"), now)
+    assert usable(board.of("a"), now), "if there is nobody else, others may go too"
+    assert board.begin("a")
+    assert not board.probe("a", now), "there is one probe"
+
+
+def test_a_channel_that_is_well_is_not_probed() -> None:
+    board = HealthBoard()
+    assert not board.begin("a")
+    assert not probed(board.of("a"), NOW)
+
+
+def test_a_probe_that_succeeds_makes_it_well() -> None:
+    board, now = rested()
+    board.begin("a")
+    assert board.probe("a", now)
+    board.end("a", probe=True)
+    assert board.note_success("a", now)
+    assert not probed(board.of("a"), now)
+    assert board.of("a").failures == 0
+
+
+def test_a_probe_that_fails_makes_it_rest_for_longer() -> None:
+    board, now = rested()
+    board.begin("a")
+    board.probe("a", now)
+    board.end("a", probe=True)
+    board.note_failure("a", "upstream", 500, None, now)
+    assert rest_us(board.of("a"), now) == 2 * REST_US_MIN
+    assert not probed(board.of("a"), board.of("a").resting_until)
+
+
+def test_a_probe_without_a_verdict_leaves_it_to_the_next_request() -> None:
+    board, now = rested()
+    board.begin("a")
+    board.probe("a", now)
+    board.end("a", probe=True)
+    assert not probed(board.of("a"), now)
+    assert board.of("a").failures == 1
+    board.begin("a")
+    assert board.probe("a", now)
+
+
+def test_the_end_of_another_request_does_not_end_the_probe() -> None:
+    board, now = rested()
+    board.begin("a")
+    board.begin("a")
+    board.probe("a", now)
+    board.end("a")
+    assert probed(board.of("a"), now)
+
+
+def test_a_probe_is_not_waited_for_for_ever() -> None:
+    board, now = rested()
+    board.begin("a")
+    board.probe("a", now)
+    assert probed(board.of("a"), now + PROBE_US_MAX - 1)
+    assert not probed(board.of("a"), now + PROBE_US_MAX)
+    assert not probed(board.of("a"), now - 86_400 * SECOND), "nor after the clock has jumped back"
+
+
+def test_the_success_of_a_request_that_began_before_the_failure_says_nothing_new() -> None:
+    board = HealthBoard()
+    board.note_failure("a", "channel", 429, 30, NOW)
+    assert not board.note_success("a", NOW - 1)
+    assert not usable(board.of("a"), NOW), "what the upstream said holds"
+    assert board.note_success("a", NOW + 1)
+    assert usable(board.of("a"), NOW)
+    assert not board.note_success("a", NOW + 2), "it is told once that it is well"

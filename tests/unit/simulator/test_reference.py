@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bytespike.providers.simulator import tokens
+from bytespike.providers.simulator import media_routes, tokens
 from bytespike.providers.simulator.agent_steps import VERBS
 from bytespike.providers.simulator.directives import PIECE_CHARS_DEFAULT, TOKENS_MAX, Directives
 from bytespike.providers.simulator.exchange import BAD_KEY, LIMITED_KEY, LIMITED_RETRY_AFTER_S, POOR_KEY
@@ -39,6 +39,12 @@ def test_every_step_of_an_agent_is_on_the_page() -> None:
 def test_every_path_that_is_served_is_on_the_page() -> None:
     served = PAGE.split("## What it serves")[1].split("## What it says")[0]
     for dialect, path in ROUTES:
+        assert path in served, (dialect, path)
+
+
+def test_every_path_for_images_and_videos_is_on_the_page() -> None:
+    served = PAGE.split("## What it serves")[1].split("## What it says")[0]
+    for dialect, path in media_routes.ROUTES:
         assert path in served, (dialect, path)
 
 

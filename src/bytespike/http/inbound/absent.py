@@ -23,7 +23,8 @@ NOT_SERVED = (
 )
 SERVED = (
     "POST /v1/messages, /v1/messages/count_tokens, /v1/chat/completions, /v1/responses, "
-    "/v1beta/models/{model}:generateContent; GET /v1/models, /v1/usage, /v1/balance"
+    "/v1beta/models/{model}:generateContent, /v1/images/generations, /v1/images/edits, /v1/tasks/submit, /v1/videos; "
+    "GET /v1/models, /v1/usage, /v1/balance"
 )
 
 

@@ -7,7 +7,7 @@ waiting (`http.connection`); every stage below is safe to cancel.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from bytespike.core.dialect import Dialect
@@ -37,7 +37,7 @@ class Line(Protocol):
     @property
     def stalled_seconds(self) -> float: ...
     def respond(self, status: int, head: bytes, body: bytes, *, last: bool = False) -> None: ...
-    def start(self, status: int, head: bytes) -> None: ...
+    def start(self, status: int, head: bytes, length: int | None = None) -> None: ...
     async def send(self, data: bytes) -> None: ...
     def finish(self, data: bytes = b"") -> None: ...
     def abort(self) -> None: ...
@@ -76,15 +76,29 @@ class Exchange:
     async def body(self) -> bytes:
         return await self._inbound.body(self._limits.body_bytes_max, self._limits.body_seconds)
 
-    def respond(self, body: bytes, notices: Sequence[Notice]) -> None:
+    async def body_within(self, limit: int) -> bytes:
+        """As `body`, where the endpoint takes less, in bytes."""
+        limits = self._limits
+        return await self._inbound.body(min(limit, limits.body_bytes_max), limits.body_seconds)
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """As `body`, as it comes."""
+        return self._inbound.pieces(self._limits.body_bytes_max, self._limits.body_seconds)
+
+    def respond(self, body: bytes, notices: Sequence[Notice | str]) -> None:
         self.status = 200
         head = self._common() + JSON_LINE
         self._line.respond(200, head + notices_line(notices) if notices else head, body)
 
-    def begin(self, notices: Sequence[Notice], *, array: bool = False) -> None:
+    def begin(self, notices: Sequence[Notice | str], *, array: bool = False) -> None:
         self.status = 200
         content = JSON_LINE if array else EVENT_STREAM_LINE
         self._line.start(200, self._common() + content + _STREAM_LINES + notices_line(notices))
+
+    def begin_file(self, status: int, head: bytes, length: int) -> None:
+        """The head of an answer of `length` bytes, which follow in pieces. `head`: header lines."""
+        self.status = status
+        self._line.start(status, self._common() + head, length)
 
     async def send(self, data: bytes) -> None:
         await self._line.send(data)
@@ -137,8 +151,8 @@ class Exchange:
         )
 
 
-def notices_line(notices: Sequence[Notice]) -> bytes:
-    """`X-ByteSpike-Notices`, absent where there is nothing to tell."""
+def notices_line(notices: Sequence[Notice | str]) -> bytes:
+    """`X-ByteSpike-Notices`, absent where there is nothing to tell. Texts are notices that were kept."""
     if not notices:
         return b""
     text = "; ".join(dict.fromkeys(map(str, notices)))

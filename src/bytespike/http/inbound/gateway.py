@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
 import structlog
 
 from bytespike.core.dialect import Dialect
-from bytespike.errors import GatewayError, InternalError, MethodNotAllowed
+from bytespike.errors import GatewayError, InternalError, MethodNotAllowed, NoAvailableChannel
 from bytespike.http.inbound.absent import absent
 from bytespike.http.inbound.asgi import App
 from bytespike.http.inbound.bridge import serve_asgi
 from bytespike.http.inbound.exchange import Exchange, Line
 from bytespike.http.inbound.head import Addresses
 from bytespike.http.inbound.request import ClientGone, Inbound
+from bytespike.http.readiness import Readiness
 from bytespike.ids import NewId
 from bytespike.ledger.ledger import Ledger
 from bytespike.observe.metrics import Metrics
+from bytespike.observe.tracing import Tracing
 from bytespike.pipeline.parts import Limits
 
 Handler: TypeAlias = Callable[[Inbound, Exchange], Awaitable[None]]
 
 log = structlog.get_logger("bytespike.http")
+
+#: Routes whose POSTs ask a model: those that are traced.
+_TRACED = frozenset(
+    {"messages", "chat_completions", "responses", "model", "image_generations", "image_edits"}
+)
 
 
 class Route:
@@ -67,6 +75,8 @@ class GatewayApp:
         metrics: Metrics,
         limits: Limits,
         new_id: NewId,
+        readiness: Readiness,
+        tracing: Tracing | None = None,
     ) -> None:
         self._exact: dict[str, Route] = dict(exact)
         for path, route in exact.items():
@@ -87,6 +97,9 @@ class GatewayApp:
         self.turn = ledger.turn
         self._addresses = addresses
         self._metrics = metrics
+        self._tracing = tracing
+        #: What /readyz says; whoever stops the process tells it.
+        self.readiness = readiness
         self._limits = limits
         self._new_id = new_id
 
@@ -125,6 +138,11 @@ class GatewayApp:
     async def _answer(self, route: Route, inbound: Inbound, line: Line, request_id: str) -> None:
         inbound.client_ip = self._addresses.client_ip(inbound.peer, inbound.headers)
         exchange = Exchange(inbound, line, self._ledger, self._limits, request_id)
+        tracing = self._tracing
+        began_ns = 0
+        if tracing is not None and inbound.method == "POST" and route.name in _TRACED:
+            began_ns = time.time_ns()
+            tracing.begin(request_id, inbound.headers)
         try:
             handler = route.handlers.get(inbound.method)
             if handler is None:
@@ -136,6 +154,12 @@ class GatewayApp:
             exchange.fail(error, route.dialect_for(inbound))
         except ClientGone:
             pass
+        except asyncio.CancelledError:
+            if not inbound.gone and not exchange.began:
+                # The gateway stops, and the time for what was under way is over.
+                stopping = NoAvailableChannel("the gateway is stopping; try again", retry_after=1)
+                exchange.fail(stopping, route.dialect_for(inbound))
+            raise
         except Exception as error:
             if _is_clients_end(error, inbound):
                 return
@@ -149,6 +173,8 @@ class GatewayApp:
             )
         finally:
             self._metrics.answered(route.name, exchange.status)
+            if began_ns and tracing is not None:
+                tracing.end(request_id, route.name, exchange.status, began_ns)
 
 
 def _is_clients_end(error: Exception, inbound: Inbound) -> bool:

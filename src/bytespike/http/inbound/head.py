@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import parse_qsl, unquote
@@ -15,6 +16,8 @@ _OFF = frozenset({b"false", b"0", b"no", b"off", b""})
 #: Query strings longer than this are not searched for a key.
 QUERY_BYTES_MAX = 4096
 _FORWARDED_HOPS_MAX = 16
+#: A name or an address, and a port.
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 
 def target_of(url: bytes) -> tuple[str, bytes]:
@@ -49,6 +52,15 @@ def secret_of(headers: Mapping[bytes, bytes], query: bytes) -> str:
             if name == "key":
                 return text.strip()
     return ""
+
+
+def base_url_of(headers: Mapping[bytes, bytes], configured: str) -> str:
+    """Where the caller reaches the gateway: `configured`, unless that is "". Then what its own `host` says, for nobody else
+    reads the answer."""
+    if configured:
+        return configured
+    host = headers.get(b"host", b"").decode("latin-1")
+    return f"http://{host}" if _HOST.fullmatch(host) else ""
 
 
 class Addresses:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from bytespike.http.inbound.exchange import Exchange
 from bytespike.http.inbound.gateway import Handler
 from bytespike.http.inbound.request import Inbound
+from bytespike.http.readiness import Readiness
 from bytespike.observe.metrics import Metrics
 from bytespike.wire.json import encode
 
@@ -16,13 +15,14 @@ async def healthz(inbound: Inbound, exchange: Exchange) -> None:
     exchange.plain(200, b'{"status":"ok"}', b"application/json")
 
 
-def readyz(check: Callable[[], Awaitable[dict[str, str]]]) -> Handler:
-    """`check` gives what is wrong, by part; empty is ready."""
+def readyz(readiness: Readiness) -> Handler:
+    """200 where requests may come, else 503; what is wrong, by part."""
 
     async def handler(inbound: Inbound, exchange: Exchange) -> None:
-        wrong = await check()
-        body = encode({"status": "unavailable" if wrong else "ready", "problems": wrong})
-        exchange.plain(503 if wrong else 200, body, b"application/json")
+        report = await readiness.look()
+        status = "unavailable" if report.problems else "degraded" if report.degraded else "ready"
+        body = encode({"status": status, "problems": {**report.problems}, "degraded": {**report.degraded}})
+        exchange.plain(503 if report.problems else 200, body, b"application/json")
 
     return handler
 

@@ -15,6 +15,7 @@ Errors are `error` events with the HTTP status that the request would have had; 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -25,7 +26,13 @@ from bytespike.conversations.local import LocalConversations
 from bytespike.core.dialect import Dialect
 from bytespike.core.json_types import JSON, JSONObject
 from bytespike.core.notices import Notice
-from bytespike.errors import ConcurrencyLimited, GatewayError, InternalError, InvalidRequest
+from bytespike.errors import (
+    ConcurrencyLimited,
+    GatewayError,
+    InternalError,
+    InvalidRequest,
+    NoAvailableChannel,
+)
 from bytespike.http.inbound.exchange import Exchange
 from bytespike.http.inbound.gateway import Handler
 from bytespike.http.inbound.head import secret_of
@@ -124,6 +131,8 @@ class Live:
             lane = given or ""
             if event.get("type") != "response.create":
                 raise InvalidRequest(f"unknown event {str(event.get('type'))[:60]!r}; send response.create")
+            if socket.stopping:
+                raise NoAvailableChannel("the gateway is restarting; connect again", retry_after=1)
             queue = self._lanes.get(lane)
             if queue is None:
                 if len(self._lanes) >= LANES_MAX:
@@ -133,6 +142,7 @@ class Live:
                 queue = self._lanes[lane] = asyncio.Queue(WAITING_MAX)
                 turns = self._turns(lane, queue, socket, inbound, secret, new_id)
                 self._tasks[lane] = asyncio.create_task(turns)
+                socket.busy += 1
             queue.put_nowait(event)
         except asyncio.QueueFull:
             full = ConcurrencyLimited(f"at most {WAITING_MAX} turns wait in a lane", retry_after=1)
@@ -160,6 +170,10 @@ class Live:
                 request_id = new_id()
                 turn = Turn(event, socket, lane)
                 status = 200
+                tracing = self._parts.tracing
+                began_ns = time.time_ns()
+                if tracing is not None:
+                    tracing.begin(request_id, inbound.headers)
                 try:
                     if event.get("generate") is False:
                         await self._warm(turn, secret, inbound, request_id)
@@ -188,9 +202,13 @@ class Live:
                     )
                 finally:
                     self._metrics.answered("responses_socket", status)
+                    if tracing is not None:
+                        tracing.end(request_id, "responses_socket", status, began_ns)
         finally:
             del self._lanes[lane]
             del self._tasks[lane]
+            socket.busy -= 1
+            socket.let_go()
 
     async def _warm(self, turn: Turn, secret: str, inbound: Inbound, request_id: str) -> None:
         """Remember the input; ask nobody."""

@@ -20,7 +20,7 @@ from bytespike.http.inbound.request import Inbound
 from bytespike.pipeline.authenticate import authenticate
 from bytespike.pipeline.parts import Parts
 from bytespike.protocols.gemini.models import model_entry, model_list
-from bytespike.routing.support import Support, protocol_support
+from bytespike.routing.support import Support, model_support
 from bytespike.wire.json import encode
 
 ANTHROPIC_PAGE = 20
@@ -112,7 +112,7 @@ def reachable(parts: Parts, key: KeyRecord) -> list[Reachable]:
 
 def _protocols(parts: Parts, model: Model, channels: Sequence[Channel]) -> dict[str, Support]:
     strict = parts.limits.strict_protocol_matrix
-    return protocol_support(channels, parts.dialects, model.published, strict=strict)
+    return model_support(channels, model, parts.dialects, strict=strict)
 
 
 def _limit(query: dict[str, list[str]], shape: Shape) -> int:

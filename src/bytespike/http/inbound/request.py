@@ -6,6 +6,7 @@ The body is not read before somebody asks for it, so that a caller without a key
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Protocol
 
 from bytespike.errors import BodyTooLarge, InvalidRequest, RequestTimeout
@@ -30,7 +31,8 @@ class Inbound:
     """`headers`: lower-case names; repeated ones joined, in order. `path` is decoded, `query` is raw.
 
     `peer` is the address at the other end of the connection; `client_ip` is the caller's, behind trusted proxies.
-    `gone`: the caller has hung up, and the task that serves it is being cancelled.
+    `gone`: the caller has hung up, and the task that serves it is being cancelled. `stopping`: the server stops, and waits
+    for this request.
     """
 
     __slots__ = (
@@ -47,6 +49,7 @@ class Inbound:
         "path",
         "peer",
         "query",
+        "stopping",
     )
 
     def __init__(
@@ -59,6 +62,7 @@ class Inbound:
         self.peer = peer
         self.client_ip = peer
         self.gone = False
+        self.stopping = False
         self._line = line
         self._pieces: list[bytes] = []
         self._unread = 0
@@ -73,21 +77,32 @@ class Inbound:
 
         Raises: BodyTooLarge, RequestTimeout, InvalidRequest, ClientGone.
         """
-        headers = self.headers
-        encoding = headers.get(b"content-encoding")
-        if encoding is not None and encoding.strip().lower() not in (b"", b"identity"):
-            raise InvalidRequest("compressed request bodies are not supported; send the JSON as it is")
+        self._refuse_unread(limit)
         if self._complete:
-            if self._unread > limit:
-                raise _too_large(limit)
             return self._take()
-        length = headers.get(b"content-length", b"0")
-        if int(length) > limit:
-            raise _too_large(limit)
         try:
             return await self._arriving(limit, seconds)
         except TimeoutError:
             raise RequestTimeout("the request's body did not arrive in time") from None
+
+    async def pieces(self, limit: int, seconds: float) -> AsyncIterator[bytes]:
+        """The body as it comes, for whoever need not have it whole. As `body` otherwise."""
+        self._refuse_unread(limit)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        count = 0
+        while True:
+            try:
+                async with asyncio.timeout_at(min(loop.time() + BODY_GAP_SECONDS, end)):
+                    piece = await self.next_piece()
+            except TimeoutError:
+                raise RequestTimeout("the request's body did not arrive in time") from None
+            if not piece:
+                return
+            count += len(piece)
+            if count > limit:
+                raise _too_large(limit)
+            yield piece
 
     async def next_piece(self) -> bytes:
         """What has come of the body since the last call, b"" at its end. Raises ClientGone."""
@@ -100,6 +115,11 @@ class Inbound:
     async def until_gone(self) -> None:
         """Return when the caller hangs up."""
         while not self.gone:
+            await self._wait()
+
+    async def until_stopping(self) -> None:
+        """Return when the server stops. For answers that have no end of their own."""
+        while not self.stopping:
             await self._wait()
 
     @property
@@ -123,12 +143,29 @@ class Inbound:
         if self._waiter is not None:
             self._wake()
 
+    def stop(self) -> None:
+        """The server stops once this request is answered."""
+        self.stopping = True
+        self._wake()
+
     def cut(self) -> None:
         """The connection is gone."""
         self.gone = True
         self._wake()
 
     # --- within --------------------------------------------------------------------------------------------------
+
+    def _refuse_unread(self, limit: int) -> None:
+        """Before anything is read: what the head says of the body."""
+        headers = self.headers
+        encoding = headers.get(b"content-encoding")
+        if encoding is not None and encoding.strip().lower() not in (b"", b"identity"):
+            raise InvalidRequest("compressed request bodies are not supported; send the JSON as it is")
+        if self._complete:
+            if self._unread > limit:
+                raise _too_large(limit)
+        elif int(headers.get(b"content-length", b"0")) > limit:
+            raise _too_large(limit)
 
     def _take(self) -> bytes:
         pieces = self._pieces

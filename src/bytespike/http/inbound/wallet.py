@@ -8,7 +8,7 @@ from typing import Protocol
 from urllib.parse import parse_qs
 
 from bytespike.accounts.records import KeyRecord
-from bytespike.catalog.models import TokenTier
+from bytespike.catalog.models import ImageRate, TokenTier, VideoRate
 from bytespike.core.json_types import JSON, JSONObject
 from bytespike.errors import InvalidRequest
 from bytespike.http.inbound.exchange import Exchange
@@ -117,6 +117,8 @@ def usage_row(row: UsageRow) -> JSONObject:
         "web_search": format_usd(row.price.web_search),
         "submit_fee": format_usd(row.price.submit_fee),
         "tiers": [_tier(tier) for tier in row.price.tiers or ()],
+        "images": [_image(rate) for rate in row.price.images or ()],
+        "seconds": [_second(rate) for rate in row.price.seconds or ()],
     }
     notices: list[JSON] = list(row.notices)
     return {
@@ -136,6 +138,8 @@ def usage_row(row: UsageRow) -> JSONObject:
         "output_tokens": row.output_tokens,
         "reasoning_tokens": row.reasoning_tokens,
         "web_searches": row.web_searches,
+        "images": row.images,
+        "seconds": row.seconds,
         "credits": format_usd(row.credits),
         "price_per_million": price,
         "multiplier_ppm": row.multiplier_ppm,
@@ -157,6 +161,21 @@ def _tier(tier: TokenTier) -> JSONObject:
         "cache_write_5m": format_usd(tier.cache_write_5m),
         "cache_write_1h": format_usd(tier.cache_write_1h),
     }
+
+
+def _image(rate: ImageRate) -> JSONObject:
+    """What an image costs, or a turn; a `quality` of null is any."""
+    return {
+        "price": format_usd(rate.price),
+        "quality": rate.quality or None,
+        "pixels_min": rate.pixels_min,
+        "per": rate.per,
+    }
+
+
+def _second(rate: VideoRate) -> JSONObject:
+    """What a second of video costs; a `resolution` of null is any."""
+    return {"price": format_usd(rate.per_second), "resolution": rate.resolution or None}
 
 
 def _number(query: dict[str, str], name: str, default: int, most: int) -> int:

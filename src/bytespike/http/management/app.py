@@ -12,6 +12,7 @@ from bytespike.http.inbound.head import Addresses
 from bytespike.http.management import (
     account,
     billing,
+    dial,
     fidelity,
     groups,
     keys,
@@ -23,7 +24,7 @@ from bytespike.http.management import (
 from bytespike.http.management.deps import Deps
 from bytespike.http.management.envelope import add_handlers
 from bytespike.http.management.guard import Guarded
-from bytespike.http.management.throttle import LoginThrottle
+from bytespike.http.management.throttle import DialTurns, LoginThrottle
 from bytespike.pipeline.parts import Parts
 from bytespike.settings import Settings
 
@@ -48,9 +49,10 @@ def create_management_app(parts: Parts, control: Control, settings: Settings) ->
         settings=settings,
         addresses=Addresses(settings.trusted_proxies),
         throttle=LoginThrottle(control.clock),
+        dials=DialTurns(control.clock),
         hashing=asyncio.Semaphore(HASHING_MAX),
     )
-    for resource in (sessions, account, groups, models, keys, usage, rollups, billing, fidelity):
+    for resource in (sessions, account, groups, models, keys, usage, rollups, billing, fidelity, dial):
         app.include_router(resource.router, prefix=PREFIX)
     add_handlers(app, parts.dialects["openai_chat"])
     app.add_middleware(Guarded)

@@ -19,7 +19,7 @@ from bytespike.accounts.control import Control
 from bytespike.accounts.records import KeyRecord
 from bytespike.errors import InvalidKey, PermissionDenied
 from bytespike.http.inbound.head import Addresses, secret_of
-from bytespike.http.management.throttle import LoginThrottle
+from bytespike.http.management.throttle import DialTurns, LoginThrottle
 from bytespike.pipeline.authenticate import authenticate
 from bytespike.pipeline.parts import Parts
 from bytespike.settings import Settings
@@ -43,6 +43,7 @@ class Deps:
     settings: Settings
     addresses: Addresses
     throttle: LoginThrottle
+    dials: DialTurns
     hashing: asyncio.Semaphore
 
     @property

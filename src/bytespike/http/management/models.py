@@ -11,7 +11,7 @@ from bytespike.accounts.records import Channel
 from bytespike.catalog.models import Model
 from bytespike.http.management.deps import Caller, CallerParam, Deps, DepsParam, PagingParam
 from bytespike.http.management.views import Page
-from bytespike.routing.support import Support, protocol_support
+from bytespike.routing.support import Support, model_support
 from bytespike.store import groups
 
 router = APIRouter(tags=["me"])
@@ -63,7 +63,7 @@ async def _served(caller: Caller, deps: Deps) -> dict[str, list[Channel]]:
 
 def _view(deps: Deps, model: Model, channels: Iterable[Channel]) -> AvailableModel:
     strict = deps.settings.strict_protocol_matrix
-    protocols = protocol_support(channels, deps.parts.dialects, model.published, strict=strict)
+    protocols = model_support(channels, model, deps.parts.dialects, strict=strict)
     return AvailableModel(
         id=model.slug,
         display_name=model.display_name,

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
-from bytespike.http.management.views import TierView
+from bytespike.http.management.views import ImagePriceView, SecondPriceView, TierView
 
 
 class Shape(BaseModel):
@@ -26,6 +26,8 @@ class ReceiptPriceView(Shape):
     web_search: str
     submit_fee: str
     tiers: list[TierView]
+    images: list[ImagePriceView]
+    seconds: list[SecondPriceView]
 
 
 class ReceiptView(Shape):
@@ -47,6 +49,8 @@ class ReceiptView(Shape):
     output_tokens: int
     reasoning_tokens: int
     web_searches: int
+    images: int
+    seconds: int
     credits: str
     price_per_million: ReceiptPriceView
     multiplier_ppm: int
@@ -79,6 +83,8 @@ class SumsView(Shape):
     reasoning_tokens: int
     web_searches: int
     credits: str
+    images: int
+    seconds: int
 
 
 class GroupView(SumsView):

@@ -1,4 +1,5 @@
-"""How often a login may be tried: a few failures per address and email, then a pause."""
+"""How often something may be tried: a login, a few failures per address and email, then a pause; a model, a few times a
+minute."""
 
 from __future__ import annotations
 
@@ -11,7 +12,10 @@ from bytespike.errors import RateLimited
 FAILURES_MAX = 5
 ADDRESS_FAILURES_MAX = 50
 WINDOW_US = 15 * 60 * 1_000_000
-#: Pairs that are remembered; the one that failed longest ago is forgotten first.
+#: Models that a user may try within a minute.
+DIALS_MAX = 6
+DIAL_WINDOW_US = 60 * 1_000_000
+#: Pairs, and users, that are remembered; the one that failed longest ago is forgotten first.
 REMEMBERED_MAX = 20_000
 
 
@@ -49,3 +53,29 @@ class LoginThrottle:
 
     def succeeded(self, address: str, email: str) -> None:
         self._failures.pop((address, email), None)
+
+
+class DialTurns:
+    """How often each user may try. In memory."""
+
+    __slots__ = ("_clock", "_tries")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._tries: OrderedDict[str, list[int]] = OrderedDict()
+
+    def take(self, user_id: str) -> None:
+        """Raises `RateLimited`, with the seconds to wait."""
+        now_us = self._clock.now_us()
+        recent = [at for at in self._tries.pop(user_id, ()) if now_us - DIAL_WINDOW_US < at <= now_us]
+        if len(recent) < DIALS_MAX:
+            recent.append(now_us)
+        self._tries[user_id] = recent
+        while len(self._tries) > REMEMBERED_MAX:
+            self._tries.popitem(last=False)
+        if recent[-1] != now_us:
+            wait_us = recent[0] + DIAL_WINDOW_US - now_us
+            raise RateLimited(
+                f"a model can be tried {DIALS_MAX} times a minute",
+                retry_after=max(1, -(-wait_us // 1_000_000)),
+            )

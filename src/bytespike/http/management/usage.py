@@ -40,6 +40,8 @@ COLUMNS = (
     "output_tokens",
     "reasoning_tokens",
     "web_searches",
+    "images",
+    "seconds",
     "credits",
     "price_id",
     "price_input",
@@ -50,6 +52,8 @@ COLUMNS = (
     "price_web_search",
     "price_submit_fee",
     "price_tiers",
+    "price_images",
+    "price_seconds",
     "multiplier_ppm",
     "estimated",
     "end_reason",
@@ -57,6 +61,8 @@ COLUMNS = (
     "latency_ms",
     "first_token_ms",
 )
+#: What of a price is a table: a cell has it as JSON.
+_TABLES = ("tiers", "images", "seconds")
 
 
 @router.get("/usage", response_model=None, responses=answers(ReceiptsView))
@@ -105,7 +111,7 @@ def flat(row: UsageRow) -> JSONObject:
     shown = usage_row(row)
     price = shown.pop("price_per_million")
     assert isinstance(price, dict), "a receipt has rates"
-    tiers = price.pop("tiers")
-    assert isinstance(tiers, list), "tiers are a list, of most prices an empty one"
+    tables = {f"price_{name}": price.pop(name) for name in _TABLES}
     rates = {f"price_{name}": value for name, value in price.items()}
-    return shown | rates | {"price_tiers": encode(tiers).decode() if tiers else None}
+    # Most prices have none of them.
+    return shown | rates | {name: encode(rows).decode() if rows else None for name, rows in tables.items()}

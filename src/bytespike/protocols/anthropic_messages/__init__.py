@@ -19,6 +19,7 @@ from bytespike.protocols.anthropic_messages import (
     stream_in,
     stream_out,
 )
+from bytespike.protocols.anthropic_messages.inline_only import refuse_urls
 from bytespike.protocols.anthropic_messages.response import read_response, write_response
 from bytespike.protocols.anthropic_messages.tap import Tap
 from bytespike.protocols.anthropic_messages.threads import refuse_thread
@@ -49,6 +50,8 @@ class AnthropicMessages:
         return errors.write_error(error, request_id)
 
     def write_request(self, request: ChatRequest, target: Target) -> Written:
+        if names.QUIRK_INLINE_MEDIA in target.quirks:
+            refuse_urls(request)
         return request_write.write_request(request, target)
 
     def read_response(self, body: bytes) -> ChatResponse:

@@ -20,6 +20,7 @@ QUIRK_NO_SAMPLING = "no_sampling"
 QUIRK_SYSTEM_TURNS = "system_turns"
 QUIRK_EFFORT_XHIGH = "effort_xhigh"
 QUIRK_NO_THREADS = "no_threads"
+QUIRK_INLINE_MEDIA = "inline_media"
 
 
 def wire_name(tool: str) -> str:

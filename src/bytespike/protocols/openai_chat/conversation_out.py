@@ -29,6 +29,7 @@ from bytespike.core.json_types import JSON, JSONObject
 from bytespike.core.losses import Losses
 from bytespike.core.request import ChatRequest
 from bytespike.protocols.openai_chat import quirks as q
+from bytespike.protocols.openai_chat.alternation import alternating
 from bytespike.protocols.openai_chat.content_out import ContentWriter, foreign, is_text, unsupported
 from bytespike.protocols.openai_chat.history_out import write_assistant
 from bytespike.protocols.openai_chat.names import own, wire_members, wire_name
@@ -67,7 +68,7 @@ class _Conversation:
             else:
                 self._system_turn(turn)
         self._flush()
-        return self.messages
+        return alternating(self.messages) if q.ALTERNATE_ROLES in self.quirks else self.messages
 
     # --- system ------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,8 @@ presented as a real model: what it says, says "simulator".
 
 What it serves: `/anthropic/v1/messages`, `/anthropic/v1/messages/count_tokens`, `/openai/v1/chat/completions`,
 `/openai/v1/responses`, `/gemini/v1beta/models/{model}:generateContent`, `:streamGenerateContent` and `:countTokens` (under
-`/v1` too), the models of each, and the same paths without the prefix (`/v1/models` answers an `anthropic-version` header
+`/v1` too), videos at `/openai/v1/videos`, `/gemini/v1beta/models/{model}:predictLongRunning` and
+`/ark/api/v3/contents/generations/tasks`, the models of each, and the same paths without the prefix (`/v1/models` answers an `anthropic-version` header
 in Anthropic's shape). Any model name is fine, any non-empty key is accepted but for three: `sim-bad` (401), `sim-poor`
 (the vendor's billing error), `sim-limited` (429).
 
@@ -39,5 +40,8 @@ refused with 400. `directives.py` has the list with its units, `docs/reference/s
   `openai_*`, `gemini_*` (over `checks` and `proto_json`): what it refuses. `response_store`: what Responses keep.
   Written from the vendors' SDK types, and from nothing in `bytespike.protocols`, so that they are a second opinion on
   the wire
-- `server`, `connection`, `recorder`, `exchange`   HTTP
+- `pictures`; `films` and `h264`   files: PNG, JPEG, WebP and MP4 that are drawn and filmed here
+- `renders`, `rendering`   videos that take a while: how far they are, and what has become of them
+- `openai_videos`, `gemini_operations`, `ark_tasks` (over `forms` and `ark_api`)   the APIs in which they are asked for
+- `server`, `connection`, `recorder`, `exchange`, `media_routes`   HTTP
 """

@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve until told to stop. Returns 2 if the profile is wrong, 1 if the port cannot be had."""
     parser = argparse.ArgumentParser(
         prog="python -m bytespike.providers.simulator",
-        description="A stand-in provider that speaks Anthropic Messages, OpenAI Chat Completions and Responses, and Gemini.",
+        description="A stand-in provider that speaks Anthropic Messages, OpenAI Chat Completions and Responses, and Gemini, and makes images and videos.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument(

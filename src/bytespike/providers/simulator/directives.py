@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -20,11 +20,16 @@ BILLED_TOKENS_MAX = 100_000_000
 SECONDS_MAX = 600.0
 EVENTS_MAX = 1_000_000
 CALLS_MAX = 16
+IMAGES_MAX = 16
 CHUNK_BYTES_MAX = 1 << 20
 PIECE_CHARS_DEFAULT = 16
+POLLS_MAX = 10_000
+POLLS_DEFAULT = 2
+FILE_BYTES_MAX = 256 * 1024 * 1024
 
 Count = Annotated[int, Meta(ge=0, le=BILLED_TOKENS_MAX)]
 Events = Annotated[int, Meta(ge=0, le=EVENTS_MAX)]
+Status = Annotated[int, Meta(ge=400, le=599)]
 Seconds = Annotated[float, Meta(ge=0, le=SECONDS_MAX)]
 
 _DIRECTIVE = re.compile(r"\[\[sim:(.*?)\]\]", re.DOTALL)
@@ -51,6 +56,18 @@ class Directives(Struct, frozen=True, forbid_unknown_fields=True, rename=None):
     words the candidate, without any the prompt). `web_search` search the web. `citations` cite the
     documents, or search results where there are none. `stop_reason` this reason, in the dialect's own word.
 
+    How a render of a video goes:
+    `polls` it is over when it is looked at for this time, or `render` seconds after it began. `fail` it fails: by
+    "moderation", by an "error", or with this code in the vendor's own words, and `error_text` with it. `file_bytes` its
+    file has so many at least. `poll_error` this status for the first `poll_errors` looks, `fetch_error` for the first
+    `fetch_errors` times that its file is fetched; `retry_after` goes with both. `fetch_cut` the first time that it is
+    given, the file breaks off after about so many bytes.
+
+    How images are drawn:
+    `images` no more than so many, whatever is asked for; 0: words alone. `fail` and `refusal` as above. `pictures` where a
+    chat answer has them: as "markdown" in its text by URL, as "inline" Markdown, as "parts" of its content, or in "images"
+    beside it.
+
     What is billed:
     `cache_read`, `cache_write`, `cache_write_1h` tokens on top of those counted. `no_usage` leave usage out where the
     dialect allows it (not Anthropic).
@@ -76,12 +93,25 @@ class Directives(Struct, frozen=True, forbid_unknown_fields=True, rename=None):
     citations: bool = False
     stop_reason: str | None = None
 
+    polls: Annotated[int, Meta(ge=1, le=POLLS_MAX)] = POLLS_DEFAULT
+    render: Seconds = 0.0
+    fail: str | None = None
+    file_bytes: Annotated[int, Meta(ge=0, le=FILE_BYTES_MAX)] = 0
+    poll_error: Status | None = None
+    poll_errors: Annotated[int, Meta(ge=1, le=POLLS_MAX)] = 1
+    fetch_error: Status | None = None
+    fetch_errors: Annotated[int, Meta(ge=1, le=POLLS_MAX)] = 1
+    fetch_cut: Annotated[int, Meta(ge=0, le=FILE_BYTES_MAX)] | None = None
+
+    images: Annotated[int, Meta(ge=0, le=IMAGES_MAX)] | None = None
+    pictures: Literal["markdown", "inline", "parts", "images"] = "markdown"
+
     cache_read: Count | None = None
     cache_write: Count | None = None
     cache_write_1h: Count | None = None
     no_usage: bool = False
 
-    error: Annotated[int, Meta(ge=400, le=599)] | None = None
+    error: Status | None = None
     error_rate: Annotated[float, Meta(ge=0, le=1)] = 1.0
     error_text: str | None = None
     retry_after: Annotated[int, Meta(ge=0, le=3600)] | None = None

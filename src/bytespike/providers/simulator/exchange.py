@@ -10,6 +10,7 @@ from msgspec import Struct
 from bytespike.core.json_types import JSONObject
 from bytespike.providers.simulator.directives import PLAIN, Defaults, Directives
 from bytespike.providers.simulator.prefix_cache import PrefixCache
+from bytespike.providers.simulator.renders import RenderStore
 from bytespike.providers.simulator.response_store import ResponseStore
 
 BAD_KEY = "sim-bad"
@@ -58,12 +59,13 @@ class Fault(Exception):
 
 class World(Struct, frozen=True):
     """What lasts longer than a request. `seed` keys every proof and every choice; `responses` are those that a later
-    request may go on from."""
+    request may go on from, `renders` the videos that are being made."""
 
     seed: bytes
     defaults: Defaults
     cache: PrefixCache
     responses: ResponseStore = msgspec.field(default_factory=ResponseStore)
+    renders: RenderStore = msgspec.field(default_factory=RenderStore)
 
 
 class Incoming(Struct, frozen=True):
@@ -92,7 +94,7 @@ class Incoming(Struct, frozen=True):
 
 class Reply(Struct, frozen=True):
     """An answer to deliver: a whole `body`, or `frames`, one per event, of type `stream_type`. `error_frames`: the
-    dialect's error in a stream, for a stream that is to fail."""
+    dialect's error in a stream, for a stream that is to fail. `length`: of the frames of a file, which is told before it."""
 
     body: bytes = b""
     frames: Iterator[bytes] | None = None
@@ -100,6 +102,7 @@ class Reply(Struct, frozen=True):
     status: int = 200
     delivery: Directives = PLAIN
     stream_type: str = STREAM_TYPE
+    length: int | None = None
 
 
 Handler = Callable[[Incoming, World], Reply]

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from bytespike.core.json_types import JSON, JSONObject
-from bytespike.providers.simulator import brain, gemini_errors, profile, proofs, tokens
+from bytespike.providers.simulator import brain, gemini_errors, gemini_operations, profile, proofs, tokens
 from bytespike.providers.simulator.brain import Answer, Refuse, Say, Thought, ToolCall
 from bytespike.providers.simulator.directives import FLAG, BadDirective
 from bytespike.providers.simulator.exchange import Fault, Incoming, Reply, World
@@ -50,6 +50,9 @@ def route(path: str) -> str:
     rest = versioned.group(1)
     if rest == MODELS_PATH:
         return rest
+    media = gemini_operations.route(rest)
+    if media != rest:
+        return media
     if not rest.startswith(MODELS_PATH + "/"):
         return path
     _, found, action = rest.partition(":")

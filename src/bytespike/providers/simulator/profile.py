@@ -77,7 +77,7 @@ class Delivery:
         self._events = 0
 
     async def run(self, reply: Reply, start: Start) -> None:
-        """Deliver. `start` sends status and headers; it is given the body's length, None for a stream."""
+        """Deliver. `start` sends status and headers; it is given the body's length, None where it is not known before."""
         sim = self._sim
         try:
             if sim.delay and await self._line.pause(sim.delay):
@@ -85,7 +85,7 @@ class Delivery:
             if reply.frames is None:
                 await self._whole(reply.body, start)
             else:
-                await start(None)
+                await start(reply.length)
                 await self._stream(reply.frames, reply.error_frames)
         except _Cut:
             pass

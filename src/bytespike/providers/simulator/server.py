@@ -14,7 +14,15 @@ import msgspec
 import uvicorn
 from uvicorn.server import ServerState
 
-from bytespike.providers.simulator import anthropic, gemini, openai_api, openai_chat, openai_responses
+from bytespike.providers.simulator import (
+    anthropic,
+    ark_api,
+    gemini,
+    media_routes,
+    openai_api,
+    openai_chat,
+    openai_responses,
+)
 from bytespike.providers.simulator.connection import (
     Connection,
     Message,
@@ -109,9 +117,10 @@ class Application:
         return 200, msgspec.json.encode({"requests": [seen.as_json() for seen in recorder]})
 
     def reset(self) -> None:
-        """Forget the requests seen, the prompts cached and the responses stored."""
+        """Forget the requests seen, the prompts cached, the responses stored and the videos that are being made."""
         self._world.cache.clear()
         self._world.responses.clear()
+        self._world.renders.clear()
         if self.recorder is not None:
             self.recorder.clear()
 
@@ -146,7 +155,7 @@ class Application:
         sighting: Sighting | None,
     ) -> None:
         async def start(length: int | None) -> None:
-            kind = reply.stream_type if length is None else JSON_TYPE
+            kind = JSON_TYPE if reply.frames is None else reply.stream_type
             fields = [(b"content-type", kind.encode()), *extra]
             fields.append(
                 (b"cache-control", b"no-cache") if length is None else (b"content-length", b"%d" % length)
@@ -200,6 +209,8 @@ async def _body(receive: Receive) -> bytes | None:
 
 def _dialect(path: str, headers: dict[str, str]) -> Dialect:
     """Whose envelope an answer on this path has."""
+    if path.startswith(("/ark/", "/tos-files/", ark_api.PREFIX + "/")):
+        return ark_api.DIALECT
     if path.startswith(("/gemini/", "/v1beta/")) or gemini.ACTION.fullmatch(path):
         return gemini.DIALECT
     if path.startswith("/anthropic/") or path.startswith("/v1/messages"):
@@ -216,6 +227,11 @@ def _route(dialect: Dialect, incoming: Incoming) -> Handler:
         plain = gemini.route(plain)
     elif plain.startswith(MODELS_PATH + "/"):
         plain = MODELS_PATH
+    media = media_routes.handlers(dialect.name, plain)
+    if media is not None:
+        if incoming.method not in media:
+            raise Fault(405, f"{incoming.path} takes {' and '.join(media)}, not {incoming.method}")
+        return media[incoming.method]
     found = ROUTES.get((dialect.name, plain))
     if found is None:
         raise Fault(404, f"The simulator does not serve {incoming.path}")
@@ -261,7 +277,7 @@ class Simulator:
         return list(self.application.recorder or ())
 
     def reset(self) -> None:
-        """Forget the requests seen, the prompts cached and the responses stored."""
+        """Forget the requests seen, the prompts cached, the responses stored and the videos that are being made."""
         self.application.reset()
 
     def hold(self) -> None:
