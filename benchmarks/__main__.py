@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from benchmarks import ledger_rows, machine, measured, prerequisites, procfs, report, results, tasks
+from benchmarks import growth, ledger_rows, machine, measured, prerequisites, procfs, report, results, tasks
 from benchmarks.cases import FULL, PEERS, QUICK, Effort
 from benchmarks.load import Loader
 from benchmarks.processes import NotMeasured
@@ -49,6 +49,9 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--no-tasks", action="store_true", help="leave tasks out of a whole run (half a minute)"
     )
+    parser.add_argument(
+        "--no-growth", action="store_true", help="leave the grown gateway out of a whole run (a minute)"
+    )
     parser.add_argument("--list", action="store_true", help="list the cases and stop")
     parser.add_argument("--peers", action="store_true", help="measure LiteLLM and Portkey too")
     parser.add_argument(
@@ -86,6 +89,8 @@ def main() -> int:
             parts[0] = _with_rows(parts[0], rows, keep=options.keep)
         if _whole(options) and not options.no_tasks:
             parts[0] = _with_tasks(parts[0], keep=options.keep)
+        if _whole(options) and not options.no_growth:
+            parts[0] = _with_growth(parts[0], rows or growth.ROWS, keep=options.keep)
     except (prerequisites.Missing, NotMeasured) as problem:
         print(f"not measured: {problem}", file=sys.stderr)
         return FAILED
@@ -145,6 +150,16 @@ def _with_tasks(part: report.Part, *, keep: bool) -> report.Part:
     except NotMeasured as problem:
         return dataclasses.replace(part, failures={**part.failures, "tasks": str(problem)})
     return dataclasses.replace(part, figures=(*part.figures, *figures))
+
+
+def _with_growth(part: report.Part, rows: int, *, keep: bool) -> report.Part:
+    """What a request costs a gateway with a million keys; it is told if that cannot be measured."""
+    print(f"a gateway that has grown, with {rows:,} receipts", flush=True)
+    try:
+        figure = growth.measure(rows, keep=keep)
+    except NotMeasured as problem:
+        return dataclasses.replace(part, failures={**part.failures, "growth": str(problem)})
+    return dataclasses.replace(part, figures=(*part.figures, figure))
 
 
 def _gateway(

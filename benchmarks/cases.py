@@ -57,12 +57,9 @@ PAIRS: tuple[Pair, ...] = tuple(
     sorted(itertools.product(DIALECTS, DIALECTS), key=lambda pair: pair[0] != pair[1])
 )
 #: Measured at length; all others in brief.
-LONG_PAIRS: tuple[Pair, ...] = (
-    ("anthropic", "anthropic"),
-    ("chat", "chat"),
-    ("anthropic", "chat"),
-    ("chat", "anthropic"),
-)
+LONG_PAIRS: tuple[Pair, ...] = (("anthropic", "anthropic"), ("chat", "chat"))
+#: What the peers offer too; and those of hundreds of streams.
+COMPARED_PAIRS: tuple[Pair, ...] = (*LONG_PAIRS, ("anthropic", "chat"), ("chat", "anthropic"))
 #: Of the agent's requests: one passed through and one translated at length, and what coding agents are made to do otherwise.
 _LONG_AGENT_PAIRS: tuple[Pair, ...] = (("anthropic", "anthropic"), ("anthropic", "chat"))
 _AGENT_PAIRS: tuple[Pair, ...] = (
@@ -131,7 +128,7 @@ def _paced(pair: Pair) -> StreamCase:
         many=Work(client, upstream, "short", Manner(events=MANY_PACED, interval_ms=PACE_MS)),
         connections=200,
         budget=None,
-        brief=pair[0] == "chat",
+        brief=True,
         pair=pair,
     )
 
@@ -149,12 +146,16 @@ KEPT_CASE = WholeCase(
 #: In the order of the table.
 WHOLE_CASES = (*map(_whole, PAIRS), KEPT_CASE)
 AGENT_CASES = tuple(map(_agent, _AGENT_PAIRS))
-STREAM_CASES = (*map(_burst, PAIRS), *map(_paced, LONG_PAIRS))
+STREAM_CASES = (*map(_burst, PAIRS), *map(_paced, COMPARED_PAIRS))
 
 #: Added latency at half load: over nginx's, at the same rate.
 LATENCY_P50_MS, LATENCY_P99_MS = 0.3, 2.0
 LATENCY_WHOLE = Work("anthropic", "anthropic", "short", STATIC)
 LATENCY_STREAM = Work("anthropic", "anthropic", "short", Manner(events=FEW))
+
+#: What a request may cost with everything grown large, times what it costs a new installation.
+GROWTH = 1.1
+GROWTH_WORK = Work("anthropic", "anthropic", "short", STATIC)
 
 IDLE_MB = 120.0
 OPEN_STREAM_KB = 25.0
@@ -237,6 +238,8 @@ _QUICK_ROUNDS = Rounds(
 #: Of the brief ones a quick run measures those that pass through, and a few that are translated.
 _QUICK_BRIEF = (
     *("unary/responses", "unary/gemini", "stream-burst/responses", "stream-burst/gemini"),
+    *("unary/anthropic-to-chat", "unary/chat-to-anthropic"),
+    *("stream-burst/anthropic-to-chat", "stream-burst/chat-to-anthropic"),
     *("unary/anthropic-to-responses", "unary/responses-to-anthropic"),
     *("unary/anthropic-to-gemini", "unary/gemini-to-anthropic"),
 )

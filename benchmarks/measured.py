@@ -22,14 +22,13 @@ _STREAMS = {case.name: case for case in cases.STREAM_CASES}
 _IDLE, _AFTER, _LATENCY, _OPEN = "memory/idle", "memory/after-load", "latency", "open-streams"
 #: A server that makes every case wait must not keep the run from ending.
 SECONDS_MAX = 600.0
-#: What peers are asked to do: the unary and streamed work of the pairs that are measured at length, without the cases of
-#: hundreds of streams.
+#: What peers are asked to do: the unary and streamed work of Messages and Chat, without the cases of hundreds of streams.
 PEER_CASES = (
     _IDLE,
     *(
         case.name
         for case in (*cases.WHOLE_CASES, *cases.STREAM_CASES)
-        if case.pair in cases.LONG_PAIRS and not case.name.startswith("stream-paced/")
+        if case.pair in cases.COMPARED_PAIRS and not case.name.startswith("stream-paced/")
     ),
 )
 

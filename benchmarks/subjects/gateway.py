@@ -11,7 +11,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,20 +71,32 @@ class Gateway:
         "x-ratelimit-reset",
     )
 
-    def __init__(self, bench: Bench, works: Iterable[Work]) -> None:
-        """Raises NotMeasured."""
+    def __init__(
+        self,
+        bench: Bench,
+        works: Iterable[Work],
+        *,
+        folder: str = "data",
+        furnish: Callable[[Path], None] | None = None,
+    ) -> None:
+        """`folder`: the name of its data directory. `furnish` puts more into that directory before it starts.
+
+        Raises NotMeasured.
+        """
         self.port = free_port()
         self._models = assign(works)
         self._environment = {
             "PATH": os.environ.get("PATH", ""),
             "HOME": str(bench.processes.work),
             "PORT": str(self.port),
-            "DATA_DIR": str(bench.processes.work / "data"),
+            "DATA_DIR": str(bench.processes.work / folder),
             "BYTESPIKE_UPSTREAM_CONNECTIONS_MAX": _UPSTREAM_CONNECTIONS,
             "UPSTREAM_CREDENTIAL": "sk-upstream",
         }
         self.version = importlib.metadata.version("bytespike")
         self._key = self._set_up(bench)
+        if furnish is not None:
+            furnish(Path(self._environment["DATA_DIR"]))
         command = [str(Path(sys.executable).parent / "bytespike"), "serve"]
         self._process = bench.processes.start(self.name, command, bench.cores.measured, self._environment)
         bench.processes.ready(self.name, self._process, self.port)

@@ -150,7 +150,7 @@ def test_a_url_that_is_altered_in_any_byte_gets_403(gateway: RunningGateway) -> 
     _, target = put(gateway, b"\x89PNG\r\n\x1a\n" + bytes(100))
     connection = http.client.HTTPConnection(gateway.host, gateway.port, timeout=30)
     try:
-        for position in range(len("/files/"), len(target)):
+        for position in range(1, len(target)):
             for character in "aZ0":
                 if character == target[position]:
                     continue

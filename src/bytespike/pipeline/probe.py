@@ -109,6 +109,18 @@ async def probe(
             continue
         yield await probing.answer(model, upstream_model)
         yield await probing.stream(model, upstream_model)
+    if reached or only in DIALECTS:
+        return
+    # It speaks no text at all: at least it can be reached.
+    for name, endpoint in channel.endpoints.items():
+        where = (endpoint.origin, endpoint.proxy)
+        if where not in reached:
+            reached.add(where)
+            async for step in reach(endpoint.origin, endpoint.proxy, tls, CONNECT_SECONDS_MAX):
+                yield step
+                if step.outcome == "failed":
+                    return
+        yield Step("answer", "skipped", "images and videos are not made for a try: they cost", dialect=name)
 
 
 async def answers(

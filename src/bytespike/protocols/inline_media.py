@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 from typing import Final
 
 from bytespike.core.content import Base64Source, Source, UrlSource
@@ -51,3 +52,13 @@ def inline(source: Source) -> Source:
 def image_type(data: str) -> str | None:
     """The media type of an image by its base64; None where it does not tell."""
     return next((media_type for magic, media_type in _IMAGE_MAGIC if data.startswith(magic)), None)
+
+
+def is_base64(data: str) -> bool:
+    """Whether it is (RFC 4648, either alphabet, its padding left out or not)."""
+    plain = data.replace("-", "+").replace("_", "/").rstrip("=")
+    try:
+        binascii.a2b_base64(plain + "=" * (-len(plain) % 4), strict_mode=True)
+    except (binascii.Error, ValueError):
+        return False
+    return True

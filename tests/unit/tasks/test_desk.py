@@ -382,13 +382,13 @@ def test_silence_is_told_by_an_empty_list(tmp_path: Path) -> None:
 def test_tasks_are_listed_by_age_from_either_end(tmp_path: Path) -> None:
     async def life(house: House, one: Process, provider: RenderUpstream) -> None:
         ids = [(await one.submit(f"number {number}")).task.id for number in range(5)]
-        newest = await one.desk.listing(one.key.id, "tasks", limit=2)
+        newest = await one.desk.listing(one.key.id, "video", limit=2)
         assert [task.id for task in newest] == sorted(ids, reverse=True)[:2]
-        rest = await one.desk.listing(one.key.id, "tasks", limit=9, after=newest[-1].id)
+        rest = await one.desk.listing(one.key.id, "video", limit=9, after=newest[-1].id)
         assert [task.id for task in rest] == sorted(ids, reverse=True)[2:]
-        oldest = await one.desk.listing(one.key.id, "tasks", limit=9, newest_first=False)
+        oldest = await one.desk.listing(one.key.id, "video", limit=9, newest_first=False)
         assert [task.id for task in oldest] == sorted(ids)
-        assert await one.desk.listing(one.key.id, "videos", limit=9) == []
+        assert await one.desk.listing(one.key.id, "image", limit=9) == []
 
     live(tmp_path, life, working=False)
 

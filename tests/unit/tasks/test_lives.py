@@ -22,10 +22,12 @@ from tests.support.task_house import (
     PATIENCE_S,
     PER_SECOND,
     Process,
+    StandingRoutes,
     build,
     channel,
     live,
     process,
+    routes_of,
 )
 
 FOUR_SECONDS = FEE + 4 * PER_SECOND
@@ -442,3 +444,24 @@ def test_an_escrow_that_somebody_resolved_by_hand_ends_its_task_all_the_same(tmp
         await one.until(lambda: bool(provider.callbacks))
 
     live(tmp_path, life)
+
+
+@pytest.mark.parametrize("cancel", [False, True])
+def test_a_render_whose_channel_is_removed_ends_and_costs_nothing(tmp_path: Path, cancel: bool) -> None:
+    async def life(house: House, one: Process, provider: RenderUpstream) -> None:
+        before = await house.balance()
+        submitted = await one.submit(seconds=4)
+        async with asyncio.timeout(PATIENCE_S):
+            while (await one.task(submitted.task.id)).step != "poll":
+                await asyncio.sleep(0.01)
+        routes = one.parts.directory
+        assert isinstance(routes, StandingRoutes)
+        routes.routes = routes_of()
+        if cancel:
+            await one.desk.cancel(one.key.id, task_id=submitted.task.id)
+        (task,) = await one.over(submitted.task.id)
+        assert (task.state, task.credits) == ("cancelled" if cancel else "failed", 0)
+        assert await house.balance() == before
+        assert await house.usage_ids() == []
+
+    live(tmp_path, life, RenderUpstream(polls_needed=1_000_000))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bytespike.errors import NotFound
+from bytespike.errors import NotFound, PermissionDenied
 from bytespike.http.inbound.exchange import Exchange
 from bytespike.http.inbound.request import Inbound
 
@@ -21,6 +21,8 @@ NOT_SERVED = (
     "/v1/completions",
     "/v1/messages/batches",
 )
+#: In the query of every signed URL (`media/objects/urls.py`).
+_SIGNED = b"&signature="
 SERVED = (
     "POST /v1/messages, /v1/messages/count_tokens, /v1/chat/completions, /v1/responses, "
     "/v1beta/models/{model}:generateContent, /v1/images/generations, /v1/images/edits, /v1/tasks/submit, /v1/videos; "
@@ -29,8 +31,10 @@ SERVED = (
 
 
 async def absent(inbound: Inbound, exchange: Exchange) -> None:
-    """Raises NotFound, with what is served instead."""
+    """Raises NotFound, with what is served instead; PermissionDenied for a signed URL whose beginning has been changed."""
     path = inbound.path
+    if _SIGNED in inbound.query:
+        raise PermissionDenied("this URL was not signed here, or has been changed")
     if path.startswith(NOT_SERVED):
         raise NotFound(f"ByteSpike does not serve {path[:100]}; it serves {SERVED}")
     raise NotFound(f"no such route: {inbound.method} {path[:100]}; served are {SERVED}")

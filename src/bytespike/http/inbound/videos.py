@@ -81,7 +81,7 @@ def list_videos(parts: Parts, desk: Desk) -> Handler:
         if order not in ("asc", "desc"):
             raise InvalidRequest("order is asc or desc", param="order")
         tasks = await desk.listing(
-            key.id, "videos", limit=limit + 1, after=query.get("after"), newest_first=order == "desc"
+            key.id, "video", limit=limit + 1, after=query.get("after"), newest_first=order == "desc"
         )
         page = tasks[:limit]
         data: list[JSON] = [video_body(task) for task in page]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 from sqlalchemy import update
@@ -36,7 +36,6 @@ from bytespike.media.tasks.parts import TaskParts
 from bytespike.media.tasks.record import (
     ID_PREFIX,
     OUT_TASK_ID_CHARS_MAX,
-    Surface,
     Task,
     TaskEvent,
     input_hash,
@@ -258,17 +257,15 @@ class Desk:
     async def listing(
         self,
         key_id: str,
-        surface: Surface,
+        kind: Literal["image", "video"],
         *,
         limit: int,
         after: str | None = None,
         newest_first: bool = True,
     ) -> list[Task]:
-        """A key's tasks, `LISTING_MAX` at most. `after`: the id of the last one seen."""
+        """A key's tasks of a kind, however they were submitted, `LISTING_MAX` at most. `after`: the id of the last one seen."""
         async with reading(self._parts.engine) as connection:
-            return await rows.of_key(
-                connection, key_id, surface, min(limit, LISTING_MAX), after, newest_first
-            )
+            return await rows.of_key(connection, key_id, kind, min(limit, LISTING_MAX), after, newest_first)
 
     async def events(self, key_id: str, task_id: str, after: int, wait_s: float) -> list[TaskEvent]:
         """The events after number `after`, waiting for the first of them up to `wait_s` seconds: [] if none came (the time for a

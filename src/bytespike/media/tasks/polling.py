@@ -19,16 +19,15 @@ log = structlog.get_logger("bytespike.media")
 
 #: So many times in a row a provider says that it does not know a render, until that is believed.
 UNKNOWN_MAX: Final = 3
+#: So many times in a row the channel is not there, until it is believed that it stays away.
+GONE_MAX: Final = 5
 _UNKNOWN: Final = frozenset({404, 410})
 
 
 async def poll(parts: TaskParts, writer: Writer, claim: Claim, way: Way | None) -> None:
     """One poll, or one cancellation. `way`: the task's channel, if it is there still."""
-    now_us = parts.clock.now_us()
     if way is None or claim.upstream_id is None:
-        # Its operator may put it back; the end of the task's life comes anyway.
-        failures = claim.failures + 1
-        writer.reschedule(claim, retry_us(parts.pace, failures, now_us), failures)
+        await _gone(parts, writer, claim)
         return
     adapter = parts.renderers[way.surface]
     parts.reached("poll", claim.id)
@@ -59,6 +58,20 @@ async def poll(parts: TaskParts, writer: Writer, claim: Claim, way: Way | None) 
         writer.progress(claim, max(render.progress or 0, claim.progress), due_at)
     else:
         writer.reschedule(claim, due_at)
+
+
+async def _gone(parts: TaskParts, writer: Writer, claim: Claim) -> None:
+    """Its channel was removed, or its model was: nobody can ask for it any more, so it costs its owner nothing. A model may
+    be on its way back, and this process behind with the news."""
+    if claim.cancel_asked:
+        await cancelled(writer, claim, billed=False)
+        return
+    failures = claim.failures + 1
+    if failures >= GONE_MAX:
+        log.error("the channel of a render was removed", task_id=claim.id, channel_id=claim.channel_id)
+        await failed(writer, claim, UpstreamError("the channel that it was submitted to has been removed"))
+        return
+    writer.reschedule(claim, retry_us(parts.pace, failures, parts.clock.now_us()), failures)
 
 
 async def _failed(parts: TaskParts, writer: Writer, claim: Claim, way: Way, error: CallFailed) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import to_builtins
 from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bytespike.media.tasks.record import OVER, Surface, Task, TaskEvent, columns_of
+from bytespike.media.tasks.record import OVER, Task, TaskEvent, columns_of
 from bytespike.store.media_tables import task_events, task_pictures, tasks
 from bytespike.store.rows import every, first
 
@@ -50,13 +52,13 @@ async def by_out_id(connection: AsyncConnection, key_id: str, out_task_id: str) 
 async def of_key(
     connection: AsyncConnection,
     key_id: str,
-    surface: Surface,
+    kind: Literal["image", "video"],
     limit: int,
     after: str | None,
     newest_first: bool,
 ) -> list[Task]:
-    """A key's tasks by age. `after`: the id of the last one seen; ids are in the order of their creation."""
-    query = select(*_COLUMNS).where(tasks.c.key_id == key_id, tasks.c.surface == surface)
+    """A key's tasks of a kind, by age. `after`: the id of the last one seen; ids are in the order of their creation."""
+    query = select(*_COLUMNS).where(tasks.c.key_id == key_id, tasks.c.kind == kind)
     if after is not None:
         query = query.where(tasks.c.id < after if newest_first else tasks.c.id > after)
     order = tasks.c.id.desc() if newest_first else tasks.c.id

@@ -17,6 +17,7 @@ from msgspec import structs
 
 from bytespike.core import content as c
 from bytespike.core.json_types import JSON, JSONObject
+from bytespike.protocols.inline_media import is_base64
 from bytespike.protocols.openai_responses.content_in import read_content
 from bytespike.protocols.openai_responses.envelope import CallProof, Hidden, open_sealed
 from bytespike.protocols.openai_responses.names import NAME, aside
@@ -173,9 +174,10 @@ def read_hosted(item: JSONObject, kind: str) -> c.ServerToolCallPart:
 
 
 def read_image(item: JSONObject) -> c.Part:
-    """An image_generation_call: the image that was drawn; without one (it failed) the item as it is. Raises `Wrong`."""
+    """An image_generation_call: the image that was drawn; without one (it failed, or what it holds is no base64) the item as
+    it is. Raises `Wrong`."""
     result = f.optional_text(item, "result")
-    if not result:
+    if not result or not is_base64(result):
         return c.ForeignPart(NAME, "image_generation_call", item)
     format_name = f.optional_text(item, "output_format")
     source = c.Base64Source(f"image/{format_name or 'png'}", result)
