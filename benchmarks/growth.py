@@ -1,6 +1,6 @@
 """`python -m benchmarks.growth`: what a request costs a gateway that has grown, beside one that is new.
 
-Both are started side by side on the same core and are asked in turns. The grown one has a million keys, five thousand
+Both are started side by side on the same core and are asked in turns. The new one has a key and five channels; the grown one has a million keys, five thousand
 channels that serve the model asked for, and a million receipts (or as many as are asked for). The figure is its CPU per
 request, times the other's.
 """
@@ -35,6 +35,8 @@ from bytespike.settings.kinds import decode_key
 
 KEYS = 1_000_000
 CHANNELS = 5_000
+#: What a new installation has. With one alone there would be nothing to choose from.
+FEW_CHANNELS = 5
 ROWS = 1_000_000
 ROUNDS = 3
 SECONDS = 2
@@ -45,7 +47,9 @@ _CREDENTIAL = "sk-upstream"
 def measure(rows: int = ROWS, *, keep: bool = False) -> Figure:
     """Raises NotMeasured, Missing."""
     with stage(keep=keep) as ready:
-        new = Gateway(ready.bench, [GROWTH_WORK], folder="new")
+        new = Gateway(
+            ready.bench, [GROWTH_WORK], folder="new", furnish=partial(_with_channels, count=FEW_CHANNELS)
+        )
         grown = Gateway(ready.bench, [GROWTH_WORK], folder="grown", furnish=partial(_grow, rows=rows))
         sides = [
             (each, target_of(Run(ready.floor, each, ready.loader, FULL), each, GROWTH_WORK))
@@ -93,29 +97,35 @@ def _grow(data_dir: Path, *, rows: int) -> None:
     """Keys and channels like the one that is there, and receipts of them all."""
     began = time.monotonic()
     database = data_dir / "bytespike.db"
+    _with_channels(data_dir, count=CHANNELS)
     with contextlib.closing(sqlite3.connect(database)) as connection, connection:
         connection.row_factory = sqlite3.Row
         key = dict(connection.execute("SELECT * FROM keys").fetchone())
         _copies(connection, "keys", key, {"id": "'key_grown_' || n", "hash": "printf('%064x', n)"}, KEYS)
-        channel = dict(connection.execute("SELECT * FROM channels").fetchone())
-        box = SecretBox(decode_key(read_private(data_dir / "master.key").strip()))
-        connection.executemany(
-            _insert("channels", channel),
-            [channel | made for made in _channels(box)],
-        )
-        for table in ("channel_groups", "channel_models"):
-            like = dict(
-                connection.execute(f"SELECT * FROM {table} WHERE channel_id = ?", [channel["id"]]).fetchone()
-            )
-            _copies(connection, table, like, {"channel_id": "printf('ch_grown_%d', n)"}, CHANNELS)
     generate(database, rows, key["user_id"], [key["id"]], int(time.time()) * 1_000_000)
     with contextlib.closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
     print(f"growth: {KEYS:,} keys and the rest made in {time.monotonic() - began:.0f} s", flush=True)
 
 
-def _channels(box: SecretBox) -> Iterator[dict[str, object]]:
-    for number in range(CHANNELS):
+def _with_channels(data_dir: Path, *, count: int) -> None:
+    """So many channels in all, like the one that is there."""
+    with contextlib.closing(sqlite3.connect(data_dir / "bytespike.db")) as connection, connection:
+        connection.row_factory = sqlite3.Row
+        channel = dict(connection.execute("SELECT * FROM channels").fetchone())
+        box = SecretBox(decode_key(read_private(data_dir / "master.key").strip()))
+        connection.executemany(
+            _insert("channels", channel), [channel | made for made in _channels(box, count - 1)]
+        )
+        for table in ("channel_groups", "channel_models"):
+            like = dict(
+                connection.execute(f"SELECT * FROM {table} WHERE channel_id = ?", [channel["id"]]).fetchone()
+            )
+            _copies(connection, table, like, {"channel_id": "printf('ch_grown_%d', n)"}, count - 1)
+
+
+def _channels(box: SecretBox, count: int) -> Iterator[dict[str, object]]:
+    for number in range(count):
         id = f"ch_grown_{number}"
         sealed = box.seal(_CREDENTIAL, channel_place(id, "credential"))
         yield {"id": id, "name": f"grown-{number}", "credential": sealed}

@@ -22,7 +22,7 @@ from bytespike.routing.ceilings import Ceilings
 from bytespike.routing.health import SHARE_UNIT, ChannelHealth, HealthBoard, probed, usable
 
 #: Channels of one priority that a request looks at, at first; and with how many candidates it is content.
-CONSIDERED_MAX = 32
+CONSIDERED_MAX = 8
 CANDIDATES_ENOUGH = 8
 
 #: Of the channels that were passed over for one attempt, so many are named.
