@@ -24,7 +24,8 @@ def page(parts: Sequence[Part], machine: Mapping[str, object], command: str, day
         + (f" with {machine['changed_files']} changed files" if machine["changed_files"] else ""),
         f"- nginx {machine['nginx']}, Python {machine['python']}, {_versions(machine)}",
         f"- {len(missed)} of {sum(figure.budget is not None for figure in own.figures)} budgets are missed"
-        + (": " + ", ".join(f"{figure.case} {figure.verdict}" for figure in missed) if missed else ""),
+        + (": " + ", ".join(f"{figure.case} {figure.verdict}" for figure in missed) if missed else "")
+        + "; [why](../docs/explain/performance.md)",
     ]
     pairs = squares(own.figures)
     if pairs:

@@ -10,6 +10,7 @@ import asyncio
 import gc
 import importlib
 import socket
+import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -90,6 +91,8 @@ log = structlog.get_logger("bytespike.app")
 REFUSAL_RETRY_S = 1.0
 #: How long upstream calls may take to end when everything else has.
 UPSTREAM_DRAIN_SECONDS = 2.0
+#: For so long a thread may keep the interpreter from the loop: the drain's has work for it that takes milliseconds.
+SWITCH_S = 0.0002
 #: Container objects that may be made before the youngest are looked through.
 GC_ALLOCATIONS = 20_000
 
@@ -287,6 +290,7 @@ def settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_ALLOCATIONS, 20, 50)
+    sys.setswitchinterval(SWITCH_S)
 
 
 def _reachable(host: str) -> str:
