@@ -23,8 +23,6 @@ from bytespike.errors import (
     NoAvailableChannel,
     RateLimited,
     UnsupportedFeature,
-    UpstreamError,
-    UpstreamTimeout,
 )
 from bytespike.observe.logs import REDACTED
 from bytespike.pipeline.call import Call
@@ -40,7 +38,7 @@ from bytespike.providers.carriage import Carriage, Parcel
 from bytespike.providers.endpoint import Endpoint, filled
 from bytespike.routing.candidates import Candidate, alternatives
 from bytespike.upstream.answer import Answer
-from bytespike.upstream.errors import TransportError
+from bytespike.upstream.errors import TransportError, told_of
 from bytespike.upstream.limits import Timeouts
 from bytespike.wire.limits import ERROR_BYTES_MAX
 
@@ -362,13 +360,4 @@ def failed_token(error: TokenRefused | TokenUnavailable) -> AttemptFailed:
 
 def failed_transport(error: TransportError, status: int = 0) -> AttemptFailed:
     """A broken exchange as the client and the router see it."""
-    told: GatewayError
-    if error.kind.startswith("timeout"):
-        told = UpstreamTimeout("the upstream did not answer in time")
-    elif error.kind in ("connect", "tls", "blocked"):
-        told = NoAvailableChannel("the upstream cannot be reached")
-    elif error.kind == "too_large":
-        told = UpstreamError("the upstream's answer is too large")
-    else:
-        told = UpstreamError("the connection to the upstream broke")
-    return AttemptFailed(told, "upstream", status, cause=f"{error.kind}: {error.message}")
+    return AttemptFailed(told_of(error), "upstream", status, cause=error.cause)

@@ -1,8 +1,10 @@
-"""The one error of the transport."""
+"""The one error of the transport, and what clients are told of it."""
 
 from __future__ import annotations
 
 from typing import Literal, TypeAlias
+
+from bytespike.errors import GatewayError, NoAvailableChannel, UpstreamError, UpstreamTimeout
 
 Kind: TypeAlias = Literal[
     "connect",
@@ -42,3 +44,19 @@ class TransportError(Exception):
         self.kind: Kind = kind
         self.message = message
         self.sent = sent
+
+    @property
+    def cause(self) -> str:
+        """For logs."""
+        return f"{self.kind}: {self.message}"
+
+
+def told_of(error: TransportError) -> GatewayError:
+    """A broken exchange as the client sees it: its kind, and nothing of hosts."""
+    if error.kind.startswith("timeout"):
+        return UpstreamTimeout("the upstream did not answer in time")
+    if error.kind in ("connect", "tls", "blocked"):
+        return NoAvailableChannel("the upstream cannot be reached")
+    if error.kind == "too_large":
+        return UpstreamError("the upstream's answer is too large")
+    return UpstreamError("the connection to the upstream broke")

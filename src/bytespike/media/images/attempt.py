@@ -26,7 +26,7 @@ from bytespike.media.images.parts import DRAWERS, ImageParts
 from bytespike.media.order import Order
 from bytespike.providers.endpoint import Endpoint, filled, typed
 from bytespike.upstream.answer import Answer
-from bytespike.upstream.errors import TransportError
+from bytespike.upstream.errors import TransportError, told_of
 from bytespike.upstream.limits import Timeouts
 from bytespike.wire.headers import render_headers
 from bytespike.wire.limits import ERROR_BYTES_MAX
@@ -179,18 +179,7 @@ def about_of(error: GatewayError) -> str:
 
 def failed_transport(error: TransportError, status: int = 0) -> DrawFailed:
     """A broken exchange."""
-    told: GatewayError
-    if error.kind.startswith("timeout"):
-        told = UpstreamTimeout("the upstream did not answer in time")
-    elif error.kind in ("connect", "tls", "blocked"):
-        told = NoAvailableChannel("the upstream cannot be reached")
-    elif error.kind == "too_large":
-        told = UpstreamError("the upstream's answer is too large")
-    else:
-        told = UpstreamError("the connection to the upstream broke")
-    return DrawFailed(
-        told, "upstream", status, refused=not error.sent, cause=f"{error.kind}: {error.message}"
-    )
+    return DrawFailed(told_of(error), "upstream", status, refused=not error.sent, cause=error.cause)
 
 
 def told(last: DrawFailed) -> GatewayError:

@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 from urllib.parse import urljoin
 
-from bytespike.errors import GatewayError, NoAvailableChannel, UpstreamError, UpstreamTimeout
+from bytespike.errors import GatewayError
 from bytespike.media.adapter import RenderAdapter, UpstreamCall
 from bytespike.media.tasks.channels import Way
 from bytespike.media.tasks.parts import TaskParts
 from bytespike.providers.endpoint import typed
 from bytespike.upstream.answer import Answer
-from bytespike.upstream.errors import TransportError
+from bytespike.upstream.errors import TransportError, told_of
 from bytespike.upstream.limits import Timeouts
 from bytespike.wire.address import split_url
 from bytespike.wire.headers import render_headers
@@ -49,14 +49,7 @@ class CallFailed(Exception):
 
 def failed_transport(error: TransportError) -> CallFailed:
     """A broken exchange."""
-    told: GatewayError
-    if error.kind.startswith("timeout"):
-        told = UpstreamTimeout("the upstream did not answer in time")
-    elif error.kind in ("connect", "tls", "blocked"):
-        told = NoAvailableChannel("the upstream cannot be reached")
-    else:
-        told = UpstreamError("the connection to the upstream broke")
-    return CallFailed(told, about="upstream", refused=not error.sent, cause=f"{error.kind}: {error.message}")
+    return CallFailed(told_of(error), about="upstream", refused=not error.sent, cause=error.cause)
 
 
 async def asked(
