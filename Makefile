@@ -21,18 +21,23 @@ $(VENV)/.uv: requirements-build.txt
 
 # What the gateway itself needs, and the gateway.
 $(VENV)/.runtime: $(VENV)/.uv requirements.txt pyproject.toml
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
 # What checks and tests need besides.
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements-dev.txt
 	@touch $@
 
 .PHONY: run
-run: $(VENV)/.runtime ## Start the gateway with SQLite and the simulator (PORT, DATA_DIR)
+run: $(VENV)/.runtime bytecode ## Start the gateway with SQLite and the simulator (PORT, DATA_DIR)
 	@PORT="$(PORT)" DATA_DIR="$(DATA_DIR)" exec $(BIN)/bytespike demo
+
+# Every process that the tests start imports the gateway: where nothing may be written then, it would be compiled each time.
+.PHONY: bytecode
+bytecode: $(VENV)/.runtime
+	@$(BIN)/python -m compileall -q src
 
 # A PostgreSQL of the tests' own runs from Debian's package. Where it cannot be installed its tests are skipped, and say so.
 .PHONY: postgres
@@ -43,17 +48,17 @@ postgres:
 	  echo "PostgreSQL cannot be installed: its tests will be skipped"
 
 .PHONY: test
-test: $(VENV)/.dev postgres ## Every test, but for real clients that take long
+test: $(VENV)/.dev bytecode postgres ## Every test, but for real clients that take long
 	$(BIN)/python -m tests.clients.packages --quick
 	$(PYTEST) -m "not (clients and slow)"
 
 .PHONY: test-clients
-test-clients: $(VENV)/.dev ## Every real client: installs them, and node where it is missing (10 minutes)
+test-clients: $(VENV)/.dev bytecode ## Every real client: installs them, and node where it is missing (10 minutes)
 	$(BIN)/python -m tests.clients.packages
 	$(BIN)/python -m pytest tests/clients
 
 .PHONY: check
-check: $(VENV)/.dev ## Format, lint, types, import layers, fast tests
+check: $(VENV)/.dev bytecode ## Format, lint, types, import layers, fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
@@ -66,7 +71,7 @@ format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff check --fix .
 
 .PHONY: bench
-bench: $(VENV)/.dev ## The budgets: CPU per request against nginx (ARGS=--peers also measures peers)
+bench: $(VENV)/.dev bytecode ## The budgets: CPU per request against nginx (ARGS=--peers also measures peers)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: lock
