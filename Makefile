@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8080
 DATA_DIR ?= data
+COMPILED := build/compiled
+# What was compiled once is kept up to date, and is what runs.
+HOW_IT_RUNS = $(if $(wildcard $(COMPILED)/.done),compile)
 # A file's tests run in one process; the hash seed gives every process the same order of tests.
 PYTEST = PYTHONHASHSEED=0 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
@@ -31,13 +34,25 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
 	@touch $@
 
 .PHONY: run
-run: $(VENV)/.runtime bytecode ## Start the gateway with SQLite and the simulator (PORT, DATA_DIR)
-	@PORT="$(PORT)" DATA_DIR="$(DATA_DIR)" exec $(BIN)/bytespike demo
+run: $(VENV)/.runtime bytecode $(HOW_IT_RUNS) ## Start the gateway with SQLite and the simulator (PORT, DATA_DIR)
+	@PYTHONPATH="$(if $(HOW_IT_RUNS),$(COMPILED))" PORT="$(PORT)" DATA_DIR="$(DATA_DIR)" exec $(BIN)/bytespike demo
 
 # Every process that the tests start imports the gateway: where nothing may be written then, it would be compiled each time.
 .PHONY: bytecode
 bytecode: $(VENV)/.runtime
 	@$(BIN)/python -m compileall -q src
+
+# The gateway as a wheel whose data path is machine code, unpacked where PYTHONPATH finds it before the sources.
+$(COMPILED)/.done: $(VENV)/.runtime requirements-compile.txt hatch_build.py pyproject.toml $(shell find src -type f -not -path '*/__pycache__/*')
+	@command -v cc >/dev/null || { SUDO=$$(test "$$(id -u)" = 0 || echo sudo -n); \
+	  $$SUDO apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -y -qq --no-install-recommends gcc libc6-dev python3-dev >/dev/null; }
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements-compile.txt
+	rm -rf $(COMPILED)
+	BYTESPIKE_COMPILE=1 $(BIN)/uv pip install --quiet --compile-bytecode --no-cache --no-deps --no-build-isolation --python $(BIN)/python --target $(COMPILED) .
+	@touch $@
+
+.PHONY: compile
+compile: $(COMPILED)/.done ## The data path as machine code, in build/compiled (needs a C compiler; two minutes)
 
 # A PostgreSQL of the tests' own runs from Debian's package. Where it cannot be installed its tests are skipped, and say so.
 .PHONY: postgres
@@ -57,6 +72,10 @@ test-clients: $(VENV)/.dev bytecode ## Every real client: installs them, and nod
 	$(BIN)/python -m tests.clients.packages
 	$(BIN)/python -m pytest tests/clients
 
+.PHONY: test-compiled
+test-compiled: $(VENV)/.dev compile postgres ## The tests of running gateways, and of money, on the compiled data path
+	PYTHONPATH=$(COMPILED) $(PYTEST) -m "not clients" tests/integration tests/faults tests/property tests/unit/ledger
+
 .PHONY: check
 check: $(VENV)/.dev bytecode ## Format, lint, types, import layers, fast tests
 	$(BIN)/ruff format --check .
@@ -71,12 +90,13 @@ format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff check --fix .
 
 .PHONY: bench
-bench: $(VENV)/.dev bytecode ## The budgets: CPU per request against nginx (ARGS=--peers also measures peers)
-	$(BIN)/python -m benchmarks $(ARGS)
+bench: $(VENV)/.dev bytecode compile ## The budgets: CPU per request against nginx (ARGS=--peers also measures peers)
+	PYTHONPATH=$(COMPILED) $(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: lock
 lock: $(VENV)/.uv ## Pin the newest versions that pyproject.toml allows, with hashes
 	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header --no-emit-index-url requirements-build.in -o requirements-build.txt
+	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header --no-emit-index-url requirements-compile.in -o requirements-compile.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header --no-emit-index-url pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header --no-emit-index-url --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 

@@ -206,7 +206,7 @@ def _peers(bench: Bench, floor: Floor, loader: Loader, chosen: Sequence[str]) ->
 def _tell(parts: Sequence[report.Part], facts: dict[str, object], seconds: float) -> None:
     own = parts[0]
     print(f"\n{facts['cpu']}, {facts['cores']} cores, Linux {facts['kernel']}, Python {facts['python']}")
-    print(f"{own.name} {own.version}\n")
+    print(f"{own.name} {own.version}, {facts['data_path']} data path\n")
     print(report.table(own.figures))
     for name, square in report.squares(own.figures).items():
         print(f"\n{name}; `{report.OVER.strip()}`: over its budget\n\n{report.aligned(square)}")

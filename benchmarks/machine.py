@@ -6,6 +6,8 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import procfs
@@ -25,11 +27,19 @@ def facts(root: Path) -> dict[str, object]:
         "nginx": _first_line("nginx", "-v").rpartition("/")[2],
         "wrk": _first_line("wrk", "-v").split("[")[0].strip(),
         "python": platform.python_version(),
+        "data_path": _data_path(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "commit": _git(root, "rev-parse", "HEAD"),
         "changed_files": len(_git(root, "status", "--porcelain", "--", "src").splitlines()),
         "load_average": os.getloadavg()[0],
     }
+
+
+def _data_path() -> str:
+    """In which form the gateway's own modules are measured."""
+    origin = find_spec("bytespike.pipeline.life")
+    compiled = origin is not None and (origin.origin or "").endswith(EXTENSION_SUFFIXES[0])
+    return "compiled" if compiled else "interpreted"
 
 
 def _cpu_model() -> str:

@@ -20,7 +20,7 @@ def page(parts: Sequence[Part], machine: Mapping[str, object], command: str, day
         f"- Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
         f"Linux {machine['kernel']}; {machine['busy_before']:.0%} busy with other things before, "
         f"{machine['busy_after']:.0%} after",
-        f"- {own.name} {own.version}, commit `{str(machine['commit'])[:12]}`"
+        f"- {own.name} {own.version} ({machine['data_path']} data path), commit `{str(machine['commit'])[:12]}`"
         + (f" with {machine['changed_files']} changed files" if machine["changed_files"] else ""),
         f"- nginx {machine['nginx']}, Python {machine['python']}, {_versions(machine)}",
         f"- {len(missed)} of {sum(figure.budget is not None for figure in own.figures)} budgets are missed"

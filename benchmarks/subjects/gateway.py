@@ -92,6 +92,8 @@ class Gateway:
             "DATA_DIR": str(bench.processes.work / folder),
             "BYTESPIKE_UPSTREAM_CONNECTIONS_MAX": _UPSTREAM_CONNECTIONS,
             "UPSTREAM_CREDENTIAL": "sk-upstream",
+            # Where the compiled data path is, if that is what is measured.
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
         }
         self.version = importlib.metadata.version("bytespike")
         self._key = self._set_up(bench)

@@ -68,6 +68,7 @@ from bytespike.observe.metrics import Metrics
 from bytespike.observe.pulse import pulse
 from bytespike.observe.shelf import Shelf, clear
 from bytespike.observe.tracing import OpenSink, Tracing
+from bytespike.pipeline import life
 from bytespike.pipeline.carrying import asking
 from bytespike.pipeline.figures import figures_of_ledger, figures_of_pool
 from bytespike.pipeline.parts import CatalogView, Limits, Parts
@@ -87,6 +88,8 @@ from bytespike.upstream.tls import client_context
 
 log = structlog.get_logger("bytespike.app")
 
+#: Else this module was compiled (hatch_build.py), and all that a request passes through with it.
+_IS_SOURCE = str(life.__file__).endswith(".py")
 #: Between two tries to write down that a channel was refused.
 REFUSAL_RETRY_S = 1.0
 #: How long upstream calls may take to end when everything else has.
@@ -276,7 +279,7 @@ async def _serve(settings: Settings, on_ready: Callable[[str], None] | None, pla
         def announce(port: int) -> None:
             application.media.links.listening = f"http://{_reachable(settings.host)}:{port}"
             url = settings.public_base_url or application.media.links.listening
-            log.info("listening", url=url)
+            log.info("listening", url=url, data_path="interpreted" if _IS_SOURCE else "compiled")
             if on_ready is not None:
                 on_ready(url)
 

@@ -18,7 +18,7 @@ from bytespike.accounts.channels import ChannelChanges, NewChannel
 from bytespike.errors import InvalidRequest
 from bytespike.pipeline.attempt import timeouts_of
 from bytespike.providers.endpoint import Endpoint, endpoint
-from bytespike.routing.candidates import Candidate
+from bytespike.routing.values import Candidate
 from bytespike.upstream.limits import Timeouts
 from tests.support.gated_upstream import Forwarder, Gated
 from tests.support.gateway import RunningGateway

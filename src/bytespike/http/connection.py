@@ -40,6 +40,7 @@ from uvicorn.server import ServerState
 from bytespike.errors import InvalidRequest
 from bytespike.http.inbound.head import target_of
 from bytespike.http.inbound.request import Inbound
+from bytespike.http.stalled import ClientStalled
 from bytespike.http.sweep import Shared
 from bytespike.http.websocket import WebSocket, accept_key
 from bytespike.loop_turn import LoopTurn
@@ -67,10 +68,6 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LAST_CHUNK = b"0\r\n\r\n"
 _BODILESS = frozenset({204, 304})
 _UPGRADING = frozenset({b"upgrade", b"connection", b"http2-settings"})
-
-
-class ClientStalled(ConnectionError):
-    """The client took nothing for `STALL_SECONDS_MAX` seconds; its connection has been cut."""
 
 
 class App(Protocol):

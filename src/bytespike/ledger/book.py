@@ -18,9 +18,9 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
-from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bytespike.clock import Clock
@@ -57,7 +57,7 @@ ACCOUNTS_MAX = 50_000
 _DROP_SCAN = 32
 
 
-class _Read(Struct, frozen=True):
+class _Read(NamedTuple):
     """What the database said. `balance` is None where there is no such wallet."""
 
     balance: int | None

@@ -22,7 +22,7 @@ from bytespike.ledger.account import KeyAccount, Meter, Owner, Wallet
 HoldState: TypeAlias = Literal["open", "posted", "voided", "expired", "escrowed", "doubtful"]
 
 
-class HoldResolved(RuntimeError):
+class HoldResolved(Exception):
     """The hold was posted, voided or escrowed before. Nothing was changed."""
 
 

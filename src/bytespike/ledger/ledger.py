@@ -34,7 +34,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import structlog
-from msgspec import Struct, structs
+from msgspec import structs
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bytespike.clock import Clock
@@ -52,6 +52,7 @@ from bytespike.ledger.records import Attempt, Receipt, Settled
 from bytespike.ledger.sharing import TERM_S, Sharing
 from bytespike.ledger.spool import Spool, SpoolLocked
 from bytespike.ledger.standing import Standing, WindowStanding, standing_of
+from bytespike.ledger.stats import LedgerStats
 from bytespike.ledger.upkeep import Upkeep
 from bytespike.ledger.waiting import Waiting
 from bytespike.loop_turn import LoopTurn
@@ -84,7 +85,7 @@ _NS_PER_US = 1_000
 _NS_PER_S = 1_000_000_000
 
 
-class NotBorrowed(RuntimeError):
+class NotBorrowed(Exception):
     """This process has not borrowed enough for it. There may be more."""
 
 
@@ -98,28 +99,6 @@ class Vault(NamedTuple):
     drain: Drain
     sharing: Sharing
     resolve: Callable[[Hold, HoldState], None]
-
-
-class LedgerStats(Struct, frozen=True):
-    """`held` micro-dollars in open holds. `spool_*`: not drained yet; `unwritten` of them wait in memory for the disk.
-    `drain_lag_ms`: age of the oldest record that is not drained, at most. `alone`: 1 where no other process
-    spends from this database. The rest are counts since the start."""
-
-    accounts: int
-    open_holds: int
-    held: int
-    spool_records: int
-    spool_bytes: int
-    unwritten: int
-    drain_lag_ms: int
-    posted: int
-    voided: int
-    expired: int
-    drained: int
-    set_aside: int
-    drain_failures: int
-    alone: int
-    borrowings: int
 
 
 class Ledger:
@@ -470,7 +449,7 @@ class Ledger:
             open_holds=len(self._holds),
             held=self._held,
             spool_records=depth,
-            spool_bytes=self._spool.bytes,
+            spool_bytes=self._spool.size_bytes,
             unwritten=self._spool.backlog,
             drain_lag_ms=lag_ns // _NS_PER_MS,
             posted=self._posted,

@@ -124,7 +124,7 @@ def additions(receipts: Iterable[Receipt], meters: Iterable[Known]) -> list[tupl
         return []
     sums: dict[tuple[str, int], int] = {}
     for receipt in receipts:
-        subjects = (receipt.key_id,)
+        subjects: tuple[str, ...] = (receipt.key_id,)
         if receipt.org_id is not None:
             subjects = (receipt.key_id, member_id(receipt.org_id, receipt.user_id))
         for subject in subjects:

@@ -61,7 +61,7 @@ _FILE_MODE = 0o600
 _DIRECTORY_MODE = 0o700
 
 
-class SpoolLocked(RuntimeError):
+class SpoolLocked(Exception):
     """Another process owns this spool. `adopted`: it only drains it, and will soon let go."""
 
     def __init__(self, message: str, *, adopted: bool = False) -> None:
@@ -170,7 +170,7 @@ class Spool:
         return sum(segment.records for segment in self._segments) + len(self._backlog) + len(self._gathered)
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
         """Bytes in segments that are not drained."""
         total = sum(segment.size for segment in self._segments)
         return total - self.drained.offset if self._segments else 0

@@ -23,8 +23,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
 from operator import itemgetter
-
-from msgspec import Struct
+from typing import NamedTuple
 
 SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
@@ -33,7 +32,7 @@ HOUR_US = 60 * MINUTE_US
 NEVER_US = 1 << 62
 
 
-class WindowSpec(Struct, frozen=True):
+class WindowSpec(NamedTuple):
     """`limit_field`: the key's field with the cap, micro-dollars, 0 for none. Spans are microseconds."""
 
     name: str

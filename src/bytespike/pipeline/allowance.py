@@ -23,9 +23,9 @@ from msgspec import structs
 from bytespike.core.dialect import Tap
 from bytespike.core.usage import NO_USAGE, Usage
 from bytespike.pipeline.attempt import Requests
-from bytespike.pipeline.plan import Plan
 from bytespike.pipeline.settle import usage_so_far
 from bytespike.pipeline.settlement import Settlement
+from bytespike.pipeline.values import Plan
 from bytespike.pricing.cost import DENOMINATOR, cost, numerator
 from bytespike.pricing.estimate import CHARS_PER_TOKEN, tokens_of_chars
 

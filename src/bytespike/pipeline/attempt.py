@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from bytespike.accounts.records import Channel
 from bytespike.core.dialect import Dialect, Target
 from bytespike.core.media_urls import Media
-from bytespike.core.notices import Notice
-from bytespike.core.renaming import NO_RENAMES
 from bytespike.core.request import ChatRequest, ReasoningConfig
 from bytespike.errors import (
     ContentPolicyViolation,
@@ -29,14 +26,15 @@ from bytespike.pipeline.call import Call
 from bytespike.pipeline.carrying import signature, unframed
 from bytespike.pipeline.fetching import inlined
 from bytespike.pipeline.parts import Parts
-from bytespike.pipeline.plan import Plan
 from bytespike.pipeline.threads import knows_previous
+from bytespike.pipeline.values import Plan, Prepared
 from bytespike.pricing.estimate import count_tokens, tokens_of_body, tokens_of_chars
 from bytespike.providers.abilities import quirks_of, spoken
 from bytespike.providers.access_tokens import TokenRefused, TokenUnavailable
 from bytespike.providers.carriage import Carriage, Parcel
 from bytespike.providers.endpoint import Endpoint, filled
-from bytespike.routing.candidates import Candidate, alternatives
+from bytespike.routing.candidates import alternatives
+from bytespike.routing.values import Candidate
 from bytespike.upstream.answer import Answer
 from bytespike.upstream.errors import TransportError, told_of
 from bytespike.upstream.limits import Timeouts
@@ -46,26 +44,6 @@ from bytespike.wire.limits import ERROR_BYTES_MAX
 COUNTED_OBJECTS_MAX = 3_000
 #: A shorter credential is a word, and may stand in any sentence.
 CREDENTIAL_CHARS_MIN = 8
-
-
-class Prepared(Struct, frozen=True):
-    """A body in the upstream's dialect, where it goes, and the head lines that go with it. `same`: no translation.
-    `requested`: the client's name for the model. `renamed`: as in `core.dialect.Written`.
-    `credential`: the channel's, which no answer may repeat. Its repr hides it."""
-
-    dialect: Dialect
-    target: Target
-    path: bytes
-    body: bytes
-    head: bytes
-    notices: tuple[Notice, ...]
-    same: bool
-    requested: str
-    renamed: Mapping[str, str] = NO_RENAMES
-    credential: str = ""
-
-    def __repr__(self) -> str:
-        return f"Prepared(path={self.path!r})"
 
 
 class AttemptFailed(Exception):
@@ -297,8 +275,8 @@ async def attempt(
         told = carriage.told(status, headers, body)
         status, body = told.status, told.body
     failure = prepared.dialect.read_error(status, headers, body)
-    error = in_callers_words(failure.error, prepared)
-    raise AttemptFailed(error, failure.about, failure.status or status, failure.retry_after)
+    told_client = in_callers_words(failure.error, prepared)
+    raise AttemptFailed(told_client, failure.about, failure.status or status, failure.retry_after)
 
 
 def failed_answer(error: GatewayError, prepared: Prepared, status: int) -> AttemptFailed:

@@ -25,12 +25,13 @@ from bytespike.pipeline.attempt import AttemptFailed, Requests, attempt, prepare
 from bytespike.pipeline.authenticate import authenticate
 from bytespike.pipeline.call import Arrival, Call, Client, called
 from bytespike.pipeline.parts import Parts
-from bytespike.pipeline.plan import Cost, Plan, choose, worst_cost
+from bytespike.pipeline.plan import choose, worst_cost
 from bytespike.pipeline.settlement import Settlement
 from bytespike.pipeline.stream import relay_stream
 from bytespike.pipeline.succession import Succession
 from bytespike.pipeline.threads import resumed, retold
 from bytespike.pipeline.unary import relay_unary
+from bytespike.pipeline.values import Cost, Plan
 from bytespike.wire.json import encode
 
 #: With less than this left of a request's time another attempt cannot succeed, and would only cost.

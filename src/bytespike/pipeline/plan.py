@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import structlog
-from msgspec import Struct, structs
+from msgspec import structs
 
 from bytespike.accounts.records import Channel, KeyRecord
 from bytespike.catalog.models import Model
@@ -21,18 +21,11 @@ from bytespike.errors import (
 from bytespike.pipeline.call import Call
 from bytespike.pipeline.not_text import NotText
 from bytespike.pipeline.parts import Parts
+from bytespike.pipeline.values import Cost, Plan
 from bytespike.pricing.estimate import estimate_prompt_tokens, worst_case
-from bytespike.routing.affinity import Sticky
-from bytespike.routing.candidates import (
-    CONSIDERED_MAX,
-    Candidate,
-    Passed,
-    candidates,
-    considered,
-    speaking,
-    told,
-)
+from bytespike.routing.candidates import CONSIDERED_MAX, candidates, considered, speaking, told
 from bytespike.routing.marks import mark
+from bytespike.routing.values import Candidate, Passed, Sticky
 
 log = structlog.get_logger("bytespike.pipeline")
 
@@ -40,31 +33,6 @@ log = structlog.get_logger("bytespike.pipeline")
 WINDOW_EXCESS = 3
 #: By so much a translation may raise a client's limit, to make room for thinking: the least budget of a Claude.
 RAISED_TOKENS_MAX = 1_024
-
-
-class Plan(Struct, frozen=True):
-    """`requested`: the model name as the client wrote it, which is also the name in the answer. `thinking`: the name
-    was an alias that turns thinking on. `candidates`: best first, at least one. `notices`: what the caller is told
-    whatever channel answers. `output_held`: tokens of answer that are held for. `passed`: channels that might have been
-    asked first, and why they are not. `sticky`: the conversation's, None where there is nothing to choose."""
-
-    peek: Peek
-    model: Model
-    requested: str
-    thinking: bool
-    candidates: tuple[Candidate[Channel], ...]
-    multiplier_ppm: int
-    output_held: int
-    notices: tuple[Notice, ...] = ()
-    passed: tuple[Passed, ...] = ()
-    sticky: Sticky | None = None
-
-
-class Cost(Struct, frozen=True):
-    """The worst case: `credits` micro-dollars for a prompt of at most `prompt_tokens` tokens."""
-
-    credits: int
-    prompt_tokens: int
 
 
 def choose(parts: Parts, call: Call, key: KeyRecord) -> Plan:

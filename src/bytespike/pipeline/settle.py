@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from bytespike.accounts.records import Channel, KeyRecord
 from bytespike.core.content import (
@@ -21,32 +21,11 @@ from bytespike.core.usage import NO_USAGE, Usage
 from bytespike.ledger.records import Attempt, Receipt
 from bytespike.pipeline.attempt import Requests
 from bytespike.pipeline.call import Call
-from bytespike.pipeline.plan import Plan
+from bytespike.pipeline.values import Plan, Timing
 from bytespike.pricing.cost import cost
 from bytespike.pricing.estimate import tokens_of_chars, tokens_of_text
 from bytespike.pricing.price import ONE_PPM
-from bytespike.routing.candidates import Candidate
-
-
-class Timing(Struct, frozen=True):
-    """Monotonic nanoseconds: when the call began, when the attempt began, when its first byte came, now."""
-
-    call_ns: int
-    attempt_ns: int
-    first_byte_ns: int
-    now_ns: int
-
-    @property
-    def latency_ms(self) -> int:
-        return (self.now_ns - self.call_ns) // 1_000_000
-
-    @property
-    def first_token_ms(self) -> int:
-        return max(0, self.first_byte_ns - self.call_ns) // 1_000_000
-
-    @property
-    def attempt_ms(self) -> int:
-        return (self.now_ns - self.attempt_ns) // 1_000_000
+from bytespike.routing.values import Candidate
 
 
 def receipt(

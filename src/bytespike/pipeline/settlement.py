@@ -13,14 +13,15 @@ from bytespike.core.notices import Notice
 from bytespike.core.usage import NO_USAGE, Usage
 from bytespike.ledger.holds import Hold
 from bytespike.ledger.records import Attempt
-from bytespike.pipeline.attempt import AttemptFailed, Prepared
+from bytespike.pipeline.attempt import AttemptFailed
 from bytespike.pipeline.call import Call
 from bytespike.pipeline.parts import Parts
-from bytespike.pipeline.plan import Plan
-from bytespike.pipeline.settle import Timing, attempt_record, receipt
+from bytespike.pipeline.settle import attempt_record, receipt
 from bytespike.pipeline.sight import carried, tell_posted, tell_voided, trace_of
 from bytespike.pipeline.succession import Succession
-from bytespike.routing.candidates import Candidate, told
+from bytespike.pipeline.values import Plan, Prepared, Timing
+from bytespike.routing.candidates import told
+from bytespike.routing.values import Candidate
 
 log = structlog.get_logger("bytespike.pipeline")
 

@@ -15,10 +15,9 @@ from bytespike.ledger.records import Attempt, Receipt
 from bytespike.observe import genai
 from bytespike.observe.tallies import FAILED, NOBODY
 from bytespike.observe.tracing import CONTENT_BYTES_MAX, Trace, UpstreamCall
-from bytespike.pipeline.attempt import Prepared
 from bytespike.pipeline.call import Call
 from bytespike.pipeline.parts import Parts
-from bytespike.pipeline.plan import Plan
+from bytespike.pipeline.values import Plan, Prepared
 
 #: How a request ends that nobody is billed for, where no upstream was asked.
 REFUSED = "refused"

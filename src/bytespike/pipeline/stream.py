@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from bytespike.core import fold as folding
 from bytespike.core.dialect import StreamWriter, Tap
@@ -24,16 +24,16 @@ from bytespike.core.renaming import restored_response
 from bytespike.core.usage import Usage
 from bytespike.errors import GatewayError, UpstreamError
 from bytespike.pipeline.allowance import Allowance
-from bytespike.pipeline.attempt import AttemptFailed, Prepared, Requests, failed_answer, failed_transport
+from bytespike.pipeline.attempt import AttemptFailed, Requests, failed_answer, failed_transport
 from bytespike.pipeline.call import Call, Client
 from bytespike.pipeline.parts import Parts
-from bytespike.pipeline.plan import Plan
 from bytespike.pipeline.settle import usage_of_answer, usage_of_unreported, usage_so_far
 from bytespike.pipeline.settlement import Settlement
 from bytespike.pipeline.threads import Keeping
 from bytespike.pipeline.threads import keeping as keeping_of
 from bytespike.pipeline.translation import Translation
 from bytespike.pipeline.unary import reply_of
+from bytespike.pipeline.values import Plan, Prepared
 from bytespike.upstream.answer import Answer
 from bytespike.upstream.errors import TransportError
 
@@ -153,13 +153,22 @@ async def relay_stream(
         await _let_go(answer)
 
 
-class _Ending(Struct, frozen=True):
+class _Ending:
     """How a stream ends that does not fail. `reason`: the receipt's. `frames`: what its client gets behind all else."""
 
-    usage: Usage
-    reason: str = "completed"
-    notices: tuple[Notice, ...] = ()
-    frames: bytes = b""
+    __slots__ = ("frames", "notices", "reason", "usage")
+
+    def __init__(
+        self,
+        usage: Usage,
+        reason: str = "completed",
+        notices: tuple[Notice, ...] = (),
+        frames: bytes = b"",
+    ) -> None:
+        self.usage = usage
+        self.reason = reason
+        self.notices = notices
+        self.frames = frames
 
     @staticmethod
     def whole(relay: Tap, requests: Requests) -> _Ending:

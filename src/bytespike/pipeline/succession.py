@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from bytespike.accounts.records import Channel
 from bytespike.pipeline.parts import Parts
-from bytespike.pipeline.plan import Plan
-from bytespike.routing.candidates import LAST_RESORT, Candidate, Passed
+from bytespike.pipeline.values import Plan
+from bytespike.routing.candidates import LAST_RESORT
 from bytespike.routing.ceilings import NO_ROOM
-from bytespike.routing.health import ChannelHealth, probed, usable
+from bytespike.routing.health import probed, usable
+from bytespike.routing.values import Candidate, ChannelHealth, Passed
 
 
 class Succession:

@@ -19,7 +19,7 @@ from bytespike.pipeline.call import Call, Thread
 from bytespike.pipeline.parts import Parts
 from bytespike.protocols.openai_responses import references, stored
 from bytespike.protocols.openai_responses.errors import PROOF_PARAM
-from bytespike.routing.candidates import Candidate
+from bytespike.routing.values import Candidate
 from bytespike.wire.json import decode, encode
 
 DIALECT = "openai_responses"

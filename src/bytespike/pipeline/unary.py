@@ -6,14 +6,14 @@ from bytespike.core.dialect import Reply
 from bytespike.core.renaming import restored_response
 from bytespike.core.usage import Usage
 from bytespike.errors import GatewayError
-from bytespike.pipeline.attempt import Prepared, Requests, failed_answer, failed_transport
+from bytespike.pipeline.attempt import Requests, failed_answer, failed_transport
 from bytespike.pipeline.call import Call, Client
 from bytespike.pipeline.parts import Parts
-from bytespike.pipeline.plan import Plan
 from bytespike.pipeline.settle import usage_of_answer, usage_of_unreported
 from bytespike.pipeline.settlement import Settlement
 from bytespike.pipeline.threads import keeping as keeping_of
 from bytespike.pipeline.threads import original_of
+from bytespike.pipeline.values import Plan, Prepared
 from bytespike.upstream.answer import Answer
 from bytespike.upstream.errors import TransportError
 

@@ -22,8 +22,9 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from bytespike.core import content as c
 from bytespike.core import tools as t
@@ -140,7 +141,7 @@ _PDF_GUESS_MIN = 1_500
 _PDF_BYTES_PER_TOKEN = 12
 
 
-class _Overhead(Struct, frozen=True):
+class _Overhead(NamedTuple):
     """What a vendor's own prompt makes of tools and schemas, as fitted to recorded prompts: tokens once where there are
     tools, tokens for each tool, per cent of a definition's own tokens, tokens for an output schema."""
 

@@ -22,11 +22,10 @@ from hashlib import blake2b
 from math import log
 from typing import TypeVar
 
-from msgspec import Struct
-
-from bytespike.routing.candidates import LAST_RESORT, Candidate, Passed, Routable
+from bytespike.routing.candidates import LAST_RESORT
 from bytespike.routing.health import HealthBoard
 from bytespike.routing.pace import Course, Pace
+from bytespike.routing.values import Candidate, Passed, Routable, Sticky
 
 #: Conversations away from home that are remembered, and for how long without a request, in microseconds: as long as the
 #: longest-lived of the providers' caches.
@@ -41,14 +40,6 @@ _SPREAD = 0x9E3779B97F4A7C15
 _SALTS_MAX = 10_000
 
 C = TypeVar("C", bound=Routable)
-
-
-class Sticky(Struct, frozen=True):
-    """What is to be remembered of a request's conversation once it is known who answered."""
-
-    mark: int
-    home: str
-    moved: bool
 
 
 class Affinity:

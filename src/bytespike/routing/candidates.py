@@ -11,15 +11,13 @@ to fall back on. So its cost does not grow with their number.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
-from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from msgspec import Struct
-
-from bytespike.providers.endpoint import TRANSLATIONS, Endpoint, choose_dialect
+from bytespike.providers.endpoint import TRANSLATIONS, choose_dialect
 from bytespike.routing.ceilings import Ceilings
-from bytespike.routing.health import SHARE_UNIT, ChannelHealth, HealthBoard, probed, usable
+from bytespike.routing.health import SHARE_UNIT, HealthBoard, probed, usable
+from bytespike.routing.values import C, Candidate, ChannelHealth, Passed, Routable
 
 #: Channels of one priority that a request looks at, at first; and with how many candidates it is content.
 CONSIDERED_MAX = 8
@@ -34,43 +32,7 @@ PROBE = "probe"
 LAST_RESORT = "last_resort"
 
 
-class Routable(Protocol):
-    """What of a channel is looked at here. `endpoints` by dialect, rendered with the snapshot."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def priority(self) -> int: ...
-    @property
-    def weight(self) -> int: ...
-    @property
-    def rpm(self) -> int | None: ...
-    @property
-    def tpm(self) -> int | None: ...
-    @property
-    def endpoints(self) -> Mapping[str, Endpoint]: ...
-
-
-C = TypeVar("C", bound=Routable)
-
 _priority = attrgetter("priority")
-
-
-class Candidate(Struct, Generic[C], frozen=True):
-    """A channel, and the endpoint of it that would be called. `reason`: why it stands where it stands; "" for its priority
-    and its load."""
-
-    channel: C
-    endpoint: Endpoint
-    reason: str = ""
-
-
-class Passed(NamedTuple):
-    """A channel that was not asked though it serves the model, and why: "resting", "refused" (its credential), "ceiling",
-    "probed" (another request is finding out if it is well), "slow", "busy" (both: of the home of a conversation)."""
-
-    channel_id: str
-    why: str
 
 
 def told(passed: Sequence[Passed]) -> str:

@@ -27,7 +27,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 
-from msgspec import Struct, structs
+from msgspec import structs
+
+from bytespike.routing.values import ChannelHealth
 
 #: The first rest after a failure, and the longest, in microseconds, before chance adds to them.
 REST_US_MIN = 500_000
@@ -47,20 +49,6 @@ RATE_LIMIT_STATUS = 429
 
 #: A channel's turn, in the arithmetic of its share: `SHARE_UNIT // weight` is what one request costs it.
 SHARE_UNIT = 1_000_000
-
-
-class ChannelHealth(Struct, frozen=True):
-    """`in_flight`: requests under way. `resting_until`: Unix microseconds. `failures`: in a row. `needs_operator`: its
-    credential was refused. `share`: how far its use has come, weighted; see `begun`. `failed_at`: of the last failure.
-    `probed_until`: a probe is under way, and is waited for until then."""
-
-    in_flight: int = 0
-    resting_until: int = 0
-    failures: int = 0
-    needs_operator: bool = False
-    share: int = 0
-    failed_at: int = 0
-    probed_until: int = 0
 
 
 UNKNOWN = ChannelHealth()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from msgspec import Struct
+from bytespike.routing.values import Average
 
 #: The weight of the newest answer in an average.
 ALPHA = 0.2
@@ -25,14 +25,6 @@ SLOW_US_MIN = 250_000
 AVERAGES_MAX = 10_000
 
 Course: TypeAlias = "tuple[str, bool]"
-
-
-class Average(Struct, frozen=True):
-    """`us`: until the first byte. `at`: of the newest, Unix microseconds."""
-
-    us: float
-    samples: int
-    at: int
 
 
 def averaged(before: Average | None, first_byte_us: int, now_us: int) -> Average:

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from bytespike.catalog.models import Model
 from bytespike.providers.endpoint import choose_dialect
-from bytespike.routing.candidates import Routable
+from bytespike.routing.values import Routable
 
 Support: TypeAlias = Literal["native", "translated"]
 

@@ -81,7 +81,7 @@ class _Threaded:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._thread: ThreadPoolExecutor | None = None
+        self._executor: ThreadPoolExecutor | None = None
         self._connection: Connection | None = None
         self._transaction: Transaction | None = None
 
@@ -92,18 +92,18 @@ class _Threaded:
         return await self._in_thread(lambda: self._run(body, committing))
 
     async def close(self) -> None:
-        if self._thread is None:
+        if self._executor is None:
             return
         try:
             await self._in_thread(self._close)
         finally:
-            self._thread.shutdown(wait=False)
-            self._thread = None
+            self._executor.shutdown(wait=False)
+            self._executor = None
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "bytespike-writer")
-        done = asyncio.get_running_loop().run_in_executor(self._thread, call)
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(1, "bytespike-writer")
+        done = asyncio.get_running_loop().run_in_executor(self._executor, call)
         try:
             return await asyncio.shield(done)
         except asyncio.CancelledError:

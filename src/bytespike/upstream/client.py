@@ -27,8 +27,9 @@ from bytespike.upstream.limits import (
     PoolLimits,
     Timeouts,
 )
-from bytespike.upstream.pool import Pool, PoolKey, PoolStats, Shared
+from bytespike.upstream.pool import Pool, PoolKey, Shared
 from bytespike.upstream.resolver import SystemResolver
+from bytespike.upstream.stats import PoolStats
 from bytespike.upstream.tls import client_context
 from bytespike.wire.address import Origin, Proxy
 from bytespike.wire.headers import render_headers
@@ -188,9 +189,10 @@ class Client:
             async with asyncio.timeout(limit):
                 return await self._obtain(loop, pool, now + limit)
         except TimeoutError:
-            kind = "timeout_total" if left < timeouts.connect else "timeout_connect"
             message = f"no connection to {pool.origin.authority} within {limit:.3g} s"
-            raise TransportError(kind, message, sent=False) from None
+            if left < timeouts.connect:
+                raise TransportError("timeout_total", message, sent=False) from None
+            raise TransportError("timeout_connect", message, sent=False) from None
 
     async def _obtain(self, loop: asyncio.AbstractEventLoop, pool: Pool, deadline: float) -> Connection:
         while True:

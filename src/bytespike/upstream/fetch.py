@@ -24,7 +24,7 @@ from bytespike.upstream.answer import Answer
 from bytespike.upstream.client import Client
 from bytespike.upstream.errors import TransportError
 from bytespike.upstream.limits import PoolLimits, Timeouts
-from bytespike.upstream.pool import PoolStats
+from bytespike.upstream.stats import PoolStats
 from bytespike.wire.address import Origin, Proxy, split_url
 from bytespike.wire.headers import render_headers
 

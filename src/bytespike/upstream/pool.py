@@ -12,43 +12,14 @@ import asyncio
 from collections import deque
 from typing import TypeAlias
 
-from msgspec import Struct
-
 from bytespike.upstream.connection import Connection
 from bytespike.upstream.head import line_parts
 from bytespike.upstream.limits import PoolLimits
+from bytespike.upstream.stats import OriginStats
 from bytespike.wire.address import Origin, Proxy
 
 #: What a pool is found by.
 PoolKey: TypeAlias = Origin | tuple[Origin, Proxy]
-
-
-class OriginStats(Struct, frozen=True):
-    """`open` = `idle` + `in_use`; `connecting` are not open yet; `waiting` requests have neither."""
-
-    origin: Origin
-    proxied: bool
-    open: int
-    idle: int
-    in_use: int
-    connecting: int
-    waiting: int
-
-
-class PoolStats(Struct, frozen=True):
-    """Now: the connections per origin and their sums, and `closing` sockets. Since the start: connections `opened`,
-    requests on a connection that had been used before (`reused`), and `stale_retries`."""
-
-    origins: tuple[OriginStats, ...]
-    open: int
-    idle: int
-    in_use: int
-    connecting: int
-    waiting: int
-    closing: int
-    opened: int
-    reused: int
-    stale_retries: int
 
 
 class Shared:

@@ -157,7 +157,13 @@ def test_the_page_tells_machine_command_misses_and_what_was_not_measured() -> No
             "nginx": "1.22.1",
             "python": "3.11",
         },
-        **{"busy_before": 0.02, "busy_after": 0.5, "commit": "0123456789abcdef", "changed_files": 0},
+        **{
+            "busy_before": 0.02,
+            "busy_after": 0.5,
+            "commit": "0123456789abcdef",
+            "changed_files": 0,
+            "data_path": "compiled",
+        },
         "packages": {"uvloop": "0.23"},
     }
     parts = [Part("ByteSpike", "0.1", (figure,), {}), Part("Peer", "", (), {"unary": "it did not start"})]

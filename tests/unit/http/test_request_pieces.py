@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from bytespike.errors import BodyTooLarge, InvalidRequest, RequestTimeout
+from bytespike.http.inbound.pieces import pieces
 from bytespike.http.inbound.request import ClientGone, Inbound
 
 
@@ -28,7 +29,7 @@ def inbound(**headers: str) -> tuple[Inbound, Line]:
 
 
 async def taken(request: Inbound, limit: int = 100, seconds: float = 30.0) -> list[bytes]:
-    return [piece async for piece in request.pieces(limit, seconds)]
+    return [piece async for piece in pieces(request, limit, seconds)]
 
 
 def run(

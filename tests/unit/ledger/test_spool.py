@@ -57,7 +57,7 @@ def test_what_goes_in_comes_out_in_order(tmp_path: Path) -> None:
         opened.append(record(number))
     assert opened.depth == 50
     assert read_all(opened, at_once=7) == ids(range(50))
-    assert (opened.depth, opened.bytes) == (0, 0)
+    assert (opened.depth, opened.size_bytes) == (0, 0)
     assert opened.read(1) is None
     opened.close()
 
@@ -222,7 +222,7 @@ def test_a_record_that_is_too_large_or_cannot_be_written_is_refused_and_leaves_n
     ):
         with pytest.raises(ValueError):
             opened.append(wrong)
-    assert (opened.depth, opened.bytes) == (0, 0)
+    assert (opened.depth, opened.size_bytes) == (0, 0)
     opened.close()
 
 

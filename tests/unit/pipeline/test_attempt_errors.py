@@ -7,7 +7,8 @@ from msgspec import structs
 
 from bytespike import errors
 from bytespike.core.dialect import Target, UpstreamFailure, reported
-from bytespike.pipeline.attempt import Prepared, about_of, failed_answer, failed_transport, in_callers_words
+from bytespike.pipeline.attempt import about_of, failed_answer, failed_transport, in_callers_words
+from bytespike.pipeline.values import Prepared
 from bytespike.protocols.openai_chat import DIALECT
 from bytespike.upstream.errors import Kind, TransportError
 

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from bytespike.pipeline.succession import Succession
-from bytespike.routing.candidates import PROBE, Candidate, Passed
+from bytespike.routing.candidates import PROBE
 from bytespike.routing.ceilings import Ceilings
 from bytespike.routing.health import HealthBoard
+from bytespike.routing.values import Candidate, Passed
 
 NOW = 1_800_000_000_000_000
 

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from msgspec import Struct, field
 
 from bytespike.providers.endpoint import Endpoint, endpoints
-from bytespike.routing.affinity import BUSY_MIN, MOVED_MAX, MOVED_US, Affinity, Sticky
-from bytespike.routing.candidates import Passed, candidates
+from bytespike.routing.affinity import BUSY_MIN, MOVED_MAX, MOVED_US, Affinity
+from bytespike.routing.candidates import candidates
 from bytespike.routing.health import HealthBoard
 from bytespike.routing.pace import SAMPLES_MIN, Pace
+from bytespike.routing.values import Passed, Sticky
 
 NOW = 1_800_000_000_000_000
 COURSE = ("gpt-5-5", True)

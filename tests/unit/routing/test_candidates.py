@@ -7,16 +7,10 @@ from collections import Counter
 from msgspec import Struct, field
 
 from bytespike.providers.endpoint import Endpoint, endpoints
-from bytespike.routing.candidates import (
-    CONSIDERED_MAX,
-    LAST_RESORT,
-    PROBE,
-    Passed,
-    candidates,
-    speaking,
-)
+from bytespike.routing.candidates import CONSIDERED_MAX, LAST_RESORT, PROBE, candidates, speaking
 from bytespike.routing.ceilings import NO_ROOM, Ceilings
 from bytespike.routing.health import HealthBoard
+from bytespike.routing.values import Passed
 
 NOW = 1_800_000_000_000_000
 

@@ -13,7 +13,6 @@ from bytespike.routing.health import (
     REST_US_MIN,
     RETRY_AFTER_S_MAX,
     UNKNOWN,
-    ChannelHealth,
     HealthBoard,
     begun,
     ended,
@@ -22,6 +21,7 @@ from bytespike.routing.health import (
     succeeded,
     usable,
 )
+from bytespike.routing.values import ChannelHealth
 
 NOW = 1_800_000_000_000_000
 SECOND = 1_000_000

@@ -14,6 +14,7 @@ from bytespike.core.dialect import Dialect
 from bytespike.core.notices import Notice
 from bytespike.errors import GatewayError
 from bytespike.http.inbound.accounting import accounting_lines
+from bytespike.http.inbound.pieces import pieces
 from bytespike.http.inbound.request import Inbound
 from bytespike.http.statuses import STATUS
 from bytespike.http.websocket import WebSocket
@@ -83,7 +84,7 @@ class Exchange:
 
     def pieces(self) -> AsyncIterator[bytes]:
         """As `body`, as it comes."""
-        return self._inbound.pieces(self._limits.body_bytes_max, self._limits.body_seconds)
+        return pieces(self._inbound, self._limits.body_bytes_max, self._limits.body_seconds)
 
     def respond(self, body: bytes, notices: Sequence[Notice | str]) -> None:
         self.status = 200

@@ -6,7 +6,6 @@ The body is not read before somebody asks for it, so that a caller without a key
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Protocol
 
 from bytespike.errors import BodyTooLarge, InvalidRequest, RequestTimeout
@@ -77,32 +76,13 @@ class Inbound:
 
         Raises: BodyTooLarge, RequestTimeout, InvalidRequest, ClientGone.
         """
-        self._refuse_unread(limit)
+        self.refuse_unread(limit)
         if self._complete:
             return self._take()
         try:
             return await self._arriving(limit, seconds)
         except TimeoutError:
             raise RequestTimeout("the request's body did not arrive in time") from None
-
-    async def pieces(self, limit: int, seconds: float) -> AsyncIterator[bytes]:
-        """The body as it comes, for whoever need not have it whole. As `body` otherwise."""
-        self._refuse_unread(limit)
-        loop = asyncio.get_running_loop()
-        end = loop.time() + seconds
-        count = 0
-        while True:
-            try:
-                async with asyncio.timeout_at(min(loop.time() + BODY_GAP_SECONDS, end)):
-                    piece = await self.next_piece()
-            except TimeoutError:
-                raise RequestTimeout("the request's body did not arrive in time") from None
-            if not piece:
-                return
-            count += len(piece)
-            if count > limit:
-                raise _too_large(limit)
-            yield piece
 
     async def next_piece(self) -> bytes:
         """What has come of the body since the last call, b"" at its end. Raises ClientGone."""
@@ -155,7 +135,7 @@ class Inbound:
 
     # --- within --------------------------------------------------------------------------------------------------
 
-    def _refuse_unread(self, limit: int) -> None:
+    def refuse_unread(self, limit: int) -> None:
         """Before anything is read: what the head says of the body."""
         headers = self.headers
         encoding = headers.get(b"content-encoding")
@@ -163,9 +143,9 @@ class Inbound:
             raise InvalidRequest("compressed request bodies are not supported; send the JSON as it is")
         if self._complete:
             if self._unread > limit:
-                raise _too_large(limit)
+                raise too_large(limit)
         elif int(headers.get(b"content-length", b"0")) > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
 
     def _take(self) -> bytes:
         pieces = self._pieces
@@ -181,7 +161,7 @@ class Inbound:
                 await self._more()
                 if self._unread > limit:
                     self._pieces.clear()
-                    raise _too_large(limit)
+                    raise too_large(limit)
                 deadline.reschedule(min(loop.time() + BODY_GAP_SECONDS, end))
         return self._take()
 
@@ -207,5 +187,5 @@ class Inbound:
             waiter.set_result(None)
 
 
-def _too_large(limit: int) -> BodyTooLarge:
+def too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"the request's body is over the limit of {limit // (1024 * 1024)} MiB")

@@ -18,7 +18,8 @@ from bytespike.errors import InvalidRequest, ModelNotFound, NotFound
 from bytespike.http.management.deps import Caller, CallerParam, Deps, DepsParam
 from bytespike.pipeline.probe import Means, answers
 from bytespike.providers.platforms import DIALECTS
-from bytespike.routing.candidates import Candidate, candidates, speaking
+from bytespike.routing.candidates import candidates, speaking
+from bytespike.routing.values import Candidate
 from bytespike.store import groups, keys
 
 router = APIRouter(tags=["dial"])

@@ -38,7 +38,7 @@ from bytespike.media.images.turns import told_upstream
 from bytespike.media.images.work import Work
 from bytespike.media.order import Order
 from bytespike.media.rules import read_order
-from bytespike.routing.candidates import Candidate
+from bytespike.routing.values import Candidate
 from bytespike.upstream.errors import TransportError
 from bytespike.wire.json import encode
 from bytespike.wire.sse import frame

@@ -36,7 +36,7 @@ from bytespike.media.images.settlement import Settlement, bill
 from bytespike.media.images.stream import relay, tell
 from bytespike.media.images.work import Work
 from bytespike.media.rules import read_order
-from bytespike.routing.candidates import Candidate
+from bytespike.routing.values import Candidate
 
 #: With less than this left of a request's time another attempt cannot succeed, and would only cost.
 SECONDS_LEFT_MIN = 1.0

@@ -21,7 +21,8 @@ from bytespike.media.order import Order
 from bytespike.media.sizes import AUTO, CLASSES
 from bytespike.pricing.image_rates import dearest_image_rate, images_cost
 from bytespike.pricing.price import Price
-from bytespike.routing.candidates import Candidate, Passed, candidates
+from bytespike.routing.candidates import candidates
+from bytespike.routing.values import Candidate, Passed
 
 #: Where the provider decides the size and the catalog knows no bound.
 _ANY_PIXELS = 1 << 40

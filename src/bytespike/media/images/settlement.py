@@ -25,8 +25,8 @@ from bytespike.media.order import Order
 from bytespike.media.sizes import AUTO
 from bytespike.pricing.image_rates import at_rate, image_rate, images_cost
 from bytespike.pricing.price import ONE_PPM, Price
-from bytespike.routing.candidates import Candidate
 from bytespike.routing.ceilings import NO_ROOM
+from bytespike.routing.values import Candidate
 
 log = structlog.get_logger("bytespike.media")
 

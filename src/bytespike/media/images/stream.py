@@ -21,7 +21,7 @@ from bytespike.media.images.attempt import DrawFailed, Site, ask, failed_answer,
 from bytespike.media.images.keep import Finished, Kept, kept, taken
 from bytespike.media.images.settlement import Bill, bill
 from bytespike.media.images.work import Work
-from bytespike.routing.candidates import Candidate
+from bytespike.routing.values import Candidate
 from bytespike.upstream.answer import Answer
 from bytespike.upstream.errors import TransportError
 from bytespike.wire.sse import comment

@@ -13,7 +13,7 @@ from bytespike.media.images.parts import ImageParts
 from bytespike.media.images.plan import ImagePlan
 from bytespike.media.images.settlement import Settlement
 from bytespike.media.order import Order
-from bytespike.routing.candidates import Candidate
+from bytespike.routing.values import Candidate
 
 
 class Work(Struct, frozen=True):

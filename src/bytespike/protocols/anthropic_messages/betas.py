@@ -60,9 +60,9 @@ def betas_for(body: Block, messages: Iterable[Block], blocks: Iterable[Block]) -
             found[flag] = None
     if "tools" in body:
         for tool in _members(body["tools"]):
-            flag = _BY_TOOL.get(str(_member(tool, "type")))
-            if flag:
-                found[flag] = None
+            needed = _BY_TOOL.get(str(_member(tool, "type")))
+            if needed:
+                found[needed] = None
     for message in messages:
         if not _BY_MESSAGE.keys().isdisjoint(message):
             for key, flag in _BY_MESSAGE.items():

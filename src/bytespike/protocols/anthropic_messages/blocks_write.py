@@ -209,8 +209,9 @@ class PromptBlocks:
         if part.origin != NAME:
             self._losses.dropped("server tool history", "of another provider")
             return None
-        is_call = isinstance(part, c.ServerToolCallPart)
-        return self._finish(part, server_call_block(part) if is_call else server_result_block(part))
+        if isinstance(part, c.ServerToolCallPart):
+            return self._finish(part, server_call_block(part))
+        return self._finish(part, server_result_block(part))
 
     def _tool_result(self, part: c.ToolResultPart, path: str) -> Block:
         content: list[Block] = self.blocks(part.content, path)

@@ -7,6 +7,8 @@ refuse; another model may well take a temperature.
 
 from __future__ import annotations
 
+from typing import Final, Literal
+
 from bytespike.core.content import Part, TextPart, Turn
 from bytespike.core.json_types import JSONObject
 from bytespike.core.request import NO_SAMPLING, ChatRequest, OutputFormat, Sampling
@@ -57,6 +59,11 @@ _KNOWN = frozenset(
 _PLAIN = frozenset({"model", "max_tokens", "messages", "system", "stream"})
 _SAMPLING = frozenset({"temperature", "top_p", "top_k"})
 _MESSAGE = frozenset({"role", "content"})
+_ROLES: Final[dict[str, Literal["user", "assistant", "system"]]] = {
+    "user": "user",
+    "assistant": "assistant",
+    "system": "system",
+}
 _METADATA = frozenset({"user_id"})
 _OUTPUT_CONFIG = frozenset({"effort", "format"})
 
@@ -143,9 +150,10 @@ def _turns(body: Fields) -> tuple[Turn, ...]:
     for index, message in enumerate(body.array("messages")):
         if isinstance(message, dict) and len(message) == 2:
             role, content = message.get("role"), message.get("content")
-            if isinstance(role, str) and isinstance(content, str) and (role == "user" or role == "assistant"):
+            known = _ROLES.get(role) if isinstance(role, str) else None
+            if isinstance(content, str) and (known == "user" or known == "assistant"):
                 # The plain form, which needs no path for errors.
-                turns.append(Turn(role, (TextPart(content),)))
+                turns.append(Turn(known, (TextPart(content),)))
                 continue
         turns.append(_turn(as_fields(message, f"messages.{index}")))
     if not turns:
@@ -154,8 +162,8 @@ def _turns(body: Fields) -> tuple[Turn, ...]:
 
 
 def _turn(message: Fields) -> Turn:
-    role = message.string("role")
-    if role != "user" and role != "assistant" and role != "system":
+    role = _ROLES.get(message.string("role"))
+    if role is None:
         raise message.wrong("role", "Input should be 'user', 'assistant' or 'system'")
     content = message.obj.get("content")
     if content is None and not (role == "system" and len(message.obj) > 1):

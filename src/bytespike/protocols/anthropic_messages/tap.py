@@ -48,10 +48,10 @@ class Tap:
         "_complete",
         "_failure",
         "_figures",
+        "_has_signature",
         "_model",
         "_open",
         "_produced",
-        "_signed",
         "_stopping",
     )
 
@@ -64,7 +64,7 @@ class Tap:
         self._produced = 0
         #: Blocks that have not ended: their types, by index. The open block of thinking has its signature.
         self._open: dict[int, str] = {}
-        self._signed = False
+        self._has_signature = False
         #: The stop reason has come.
         self._stopping = False
 
@@ -118,7 +118,7 @@ class Tap:
         return out
 
     def cut(self, usage: Usage) -> bytes:
-        return MESSAGE_STOP if self._stopping else cut_stream(self._open, usage, signed=self._signed)
+        return MESSAGE_STOP if self._stopping else cut_stream(self._open, usage, signed=self._has_signature)
 
     def _pass(self, data: bytes) -> bytes:
         """Complete events in, the same out: edited, or only those before one that must not go on."""
@@ -163,7 +163,7 @@ class Tap:
         if text:
             self._produced += estimated_chars(text)
         elif delta.signature:
-            self._signed = True
+            self._has_signature = True
 
     def _note(self, event: SSEvent, block: bytes) -> bytes | None:
         """Takes in one event; gives its block anew where the model's name had to change."""
@@ -186,7 +186,7 @@ class Tap:
         match type_ or event.event:
             case "content_block_start":
                 self._open[index] = _type_of_block(event.data)
-                self._signed = False
+                self._has_signature = False
             case "content_block_stop":
                 self._open.pop(index, None)
             case "message_start":

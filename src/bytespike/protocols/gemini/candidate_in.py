@@ -45,8 +45,21 @@ class CandidateReader:
     """`finish`: how it ended, once that has come. `members`: what its chunks said besides their parts."""
 
     __slots__ = (
-        "_call", "_called", "_choice", "_cited", "_ids", "_kind", "_number", "_numbering", "_partial", "_pieces", "_reasoned",
-        "_signed", "_texts", "finish", "members",
+        "_call",
+        "_called",
+        "_choice",
+        "_cited",
+        "_has_signature",
+        "_ids",
+        "_kind",
+        "_number",
+        "_numbering",
+        "_partial",
+        "_pieces",
+        "_reasoned",
+        "_texts",
+        "finish",
+        "members",
     )  # fmt: skip
 
     def __init__(self, choice: int, response_id: str, numbering: Numbering) -> None:
@@ -58,7 +71,7 @@ class CandidateReader:
         self._number = -1
         self._pieces: list[str] = []
         #: The open text has a signature behind it.
-        self._signed = False
+        self._has_signature = False
         #: All texts so far, for citations point into them.
         self._texts: list[list[str]] = []
         self._reasoned: list[Part] = []
@@ -89,7 +102,7 @@ class CandidateReader:
     # --- text, thoughts, refusals ------------------------------------------------------------------------------
 
     def _piece(self, kind: _Kind, text: str, events: list[e.Event]) -> None:
-        if self._kind != kind or self._signed:
+        if self._kind != kind or self._has_signature:
             self._close(events)
             self._kind = kind
             self._number = self._numbering.take()
@@ -116,7 +129,7 @@ class CandidateReader:
             if proof is not None:
                 # Beside the text: it stays open.
                 self._whole(ReasoningPart(proof=proof), events)
-                self._signed = self._kind == "text"
+                self._has_signature = self._kind == "text"
             if text:
                 self._piece("text", text, events)
 
@@ -154,7 +167,7 @@ class CandidateReader:
         self._kind = None
 
     def _close(self, events: list[e.Event]) -> None:
-        self._signed = False
+        self._has_signature = False
         if self._kind is not None:
             self._kind = None
             events.append(e.PartEnd(self._number))

@@ -348,7 +348,8 @@ class ContentsWriter:
             case PartsSource(parts=parts):
                 self._losses.approximated("documents", "written as plain content")
                 above = heading(part)
-                return [*([{"text": above}] if above else []), *self._parts(parts)]
+                written = self._parts(parts)
+                return [{"text": above}, *written] if above else written
             case Base64Source() | UrlSource() | FileSource():
                 if part.context or part.title:
                     self._losses.dropped("documents.title", "files have no title or context")
@@ -367,8 +368,7 @@ class ContentsWriter:
             return []
         if part.cache is not None:
             self._losses.cache_mark()
-        is_call = isinstance(part, ServerToolCallPart)
-        return [server_call(part) if is_call else server_result(part)]
+        return [server_call(part) if isinstance(part, ServerToolCallPart) else server_result(part)]
 
     def _unsupported(self, why: str) -> UnsupportedFeature:
         return UnsupportedFeature(f"{self._where}: {why}.", param=self._where)

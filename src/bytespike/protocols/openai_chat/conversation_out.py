@@ -136,7 +136,7 @@ class _Conversation:
         if results:
             for result in results:
                 self._result(result)
-            rest = [part for part in turn.parts if not isinstance(part, ToolResultPart)]
+            rest: list[Part] = [part for part in turn.parts if not isinstance(part, ToolResultPart)]
             if not rest:
                 self.writer.losses.foreign_extras(turn.extras, "messages.")
                 return

@@ -151,7 +151,8 @@ class ChatTap:
             return None
         payload = event.data
         if not payload.startswith(b"{"):
-            return self._no_object(payload)
+            self._no_object(payload)
+            return None
         edited = self._payload(payload)
         if not edited:
             return edited
@@ -165,7 +166,8 @@ class ChatTap:
         try:
             chunk = decode_tap(payload)
         except UNREADABLE:
-            return self._unreadable(payload)
+            self._unreadable(payload)
+            return None
         self._note(chunk)
         if self._failure is not None:
             return None

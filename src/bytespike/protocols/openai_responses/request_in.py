@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from bytespike.core.json_types import JSONObject
 from bytespike.core.request import ChatRequest, OutputFormat, ReasoningConfig, Sampling
@@ -123,7 +123,9 @@ def _reasoning(obj: JSONObject) -> ReasoningConfig | None:
     }
     if effort is None and display is None and not rest:
         return None
-    mode = None if effort is None else "off" if effort == "none" else "on"
+    mode: Literal["on", "off"] | None = None
+    if effort is not None:
+        mode = "off" if effort == "none" else "on"
     return ReasoningConfig(mode, effort, display=display, extras=aside(rest))
 
 

@@ -1,0 +1,40 @@
+"""What the compiler (mypyc) would take without a word, and make something else of."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+#: Classes of these may be compiled; others of Python's own exceptions may not.
+EXCEPTIONS = {"Exception", "BaseException"}
+
+
+def modules() -> list[str]:
+    project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    return list(wheel["hooks"]["custom"]["modules"])
+
+
+def tree_of(module: str) -> ast.Module:
+    return ast.parse((ROOT / "src" / f"{module.replace('.', '/')}.py").read_text())
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_compiled_module_has_nothing_that_means_something_else_when_compiled(module: str) -> None:
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.ClassDef):
+            # Options of a Struct (frozen, array_like, ...) would be dropped: such classes stand in modules that are not compiled.
+            assert not node.keywords, node.name
+            bases = [ast.unparse(base) for base in node.bases]
+            assert not any(base.endswith("Error") or base == "Struct" for base in bases), node.name
+        if isinstance(node, ast.AsyncFunctionDef):
+            assert not any(isinstance(each, ast.Yield) for each in ast.walk(node)), node.name
+
+
+def test_the_list_is_in_order_and_names_nothing_twice() -> None:
+    assert modules() == sorted(set(modules()))
