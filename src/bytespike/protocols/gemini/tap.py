@@ -116,8 +116,9 @@ class GeminiTap:
         return self._pass(buffer if cut == len(buffer) else buffer[:cut])
 
     def end(self) -> bytes:
-        if self._failure is not None:
-            return b""
+        return b"" if self._failure is not None else self._at_end()
+
+    def _at_end(self) -> bytes:
         if self._cutter is not None:
             # What is not a whole chunk is kept back; an array that was not closed is closed.
             out = b"]" if self.complete and not self._cutter.closed else b""

@@ -224,9 +224,12 @@ class ResponsesStreamWriter:
         elif event.index not in self._skipped:
             raise UpstreamError("The upstream's stream is malformed: an event of a part that is not open.")
 
+    def _is_live(self) -> bool:
+        return self._live is not None
+
     def _catch_up(self) -> None:
         """Writes the parts that wait, until one is live that has not ended."""
-        while self._live is None and self._waiting:
+        while self._waiting and not self._is_live():
             waiting = self._waiting.pop(next(iter(self._waiting)))
             self._go_live(waiting.start)
             for event in waiting.events:
