@@ -13,7 +13,6 @@ import os
 import random
 import signal
 import time
-from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,7 +21,6 @@ from sqlalchemy import text
 
 from bytespike.providers.simulator.server import Simulator
 from bytespike.store.engine import create_engine, reading
-from tests.support import postgres
 from tests.support.gateway import CLAUDE, GPT, RunningGateway
 from tests.support.raw_http import ask
 from tests.support.served import Served, doctor
@@ -40,17 +38,6 @@ DEATHS = 4
 #: Answers that are received whole between two deaths, at least; and how long they may take.
 BETWEEN_DEATHS = 15
 DEADLINE_S = 120.0
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'bytespike.db'}"
-    elif not postgres.installed():
-        pytest.skip("PostgreSQL is not installed")
-    else:
-        with postgres.postgres() as url:
-            yield url
 
 
 async def load(served: Served, keys: list[str], kill_after_s: float, victims: list[int]) -> list[str]:
