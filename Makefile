@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8080
 DATA_DIR ?= data
-# A file's tests run in one process; the hash seed gives every process the same order of tests.
-PYTEST = PYTHONHASHSEED=0 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+# A file's tests run in one process, the longest files first (tests/conftest.py); the hash seed gives every process the same
+# order of tests.
+PYTEST = PYTHONHASHSEED=0 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.support import postgres
 from tests.support.gateway import RunningGateway
+from tests.support.longest_files import absent, seconds_of
 
 #: Connections of the largest crowds, at both ends.
 FILES = 8192
@@ -20,6 +21,12 @@ FILES = 8192
 hypothesis.settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; a file's tests stay together, in their order."""
+    assert not absent(), "files in the table of the longest that are not there"
+    items.sort(key=lambda item: -seconds_of(item.path))
 
 
 @pytest.fixture(scope="session")
