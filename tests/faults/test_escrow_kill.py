@@ -33,7 +33,7 @@ PROCESSES = 4
 #: How much is done between two kills, at least.
 ENDED_A_ROUND = 15
 #: For everything that is waited for.
-DEADLINE_S = 120.0
+DEADLINE_S = 240.0
 
 
 class Spenders:
