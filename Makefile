@@ -7,8 +7,9 @@ DATA_DIR ?= data
 COMPILED := build/compiled
 # What was compiled once is kept up to date, and is what runs.
 HOW_IT_RUNS = $(if $(wildcard $(COMPILED)/.done),compile)
-# A file's tests run in one process; the hash seed gives every process the same order of tests.
-PYTEST = PYTHONHASHSEED=0 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+# A file's tests run in one process, the longest files first (tests/conftest.py); the hash seed gives every process the same
+# order of tests.
+PYTEST = PYTHONHASHSEED=0 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 

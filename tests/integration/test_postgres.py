@@ -4,11 +4,9 @@ lease term."""
 from __future__ import annotations
 
 import asyncio
-import json
-import subprocess
-import sys
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -21,8 +19,9 @@ from bytespike.store import changes
 from bytespike.store.engine import create_engine, migrate, reading
 from bytespike.store.tables import metadata
 from tests.support import postgres
+from tests.support.command_line import CommandLine
 from tests.support.ledger_house import USD, House, key_record
-from tests.support.served import environment
+from tests.support.served import doctor
 from tests.support.shared_ledgers import borrowers, leases
 
 pytestmark = [
@@ -101,26 +100,10 @@ def test_no_change_is_missed_however_commits_overlap(url: str) -> None:
 
 
 def test_the_command_line_does_everything(url: str, tmp_path: Path) -> None:
-    def bytespike(*words: str) -> dict[str, object]:
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "bytespike.cli.main",
-                *words,
-                "--json",
-                "--data-dir",
-                str(tmp_path),
-                "--database-url",
-                url,
-            ],
-            env=environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, (words, done.stderr)
-        return json.loads(done.stdout)
+    line = CommandLine(tmp_path)
+
+    def bytespike(*words: str) -> dict[str, Any]:
+        return line.answer(*words, "--database-url", url)
 
     bytespike("init", "--admin", "ada@example.com")
     bytespike("users", "create", "--email", "bob@example.com")
@@ -141,6 +124,7 @@ def test_the_command_line_does_everything(url: str, tmp_path: Path) -> None:
     assert bytespike("usage", "list")["items"] == []
     assert bytespike("borrowers", "list")["items"] == []
     assert bytespike("doctor")["ok"] is True
+    assert doctor(tmp_path, url)["ok"] is True, "and as a process of its own"
 
 
 def test_a_gateway_that_is_lost_with_its_machine_keeps_its_money_and_loses_its_slots(

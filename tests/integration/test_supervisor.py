@@ -31,10 +31,10 @@ def served(tmp_path: Path) -> Generator[Served]:
     finally:
         with suppress(ProcessLookupError):
             os.kill(found.process.pid, signal.SIGTERM)
-        found.process.wait(timeout=60)
+        found.process.wait(timeout=180)
 
 
-def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
@@ -65,7 +65,7 @@ def test_a_worker_that_dies_is_started_again_and_nobody_is_refused(served: Serve
     first, second = served.workers()
     os.kill(first, signal.SIGKILL)
     for _ in range(60):
-        with urllib.request.urlopen(f"http://127.0.0.1:{served.port}/healthz", timeout=15) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{served.port}/healthz", timeout=120) as answer:
             assert answer.status == 200
     until(lambda: len(served.workers()) == 2)
     assert second in served.workers()
@@ -82,7 +82,7 @@ def test_sigterm_ends_everybody_with_exit_code_0(served: Served) -> None:
 def test_workers_do_not_outlive_their_supervisor(served: Served) -> None:
     workers = served.workers()
     served.process.kill()
-    served.process.wait(timeout=10)
+    served.process.wait(timeout=120)
     until(lambda: not any(map(alive, workers)))
 
 
@@ -97,7 +97,7 @@ def test_a_port_that_is_taken_is_told_before_any_worker_runs(tmp_path: Path) -> 
             env=environment(),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
     assert done.returncode == 1
@@ -129,7 +129,7 @@ def test_a_worker_that_cannot_start_is_tried_less_and_less_often(tmp_path: Path)
             stderr=output,
         )
     try:
-        until(lambda: log.read_text("utf-8").count("worker.ended") >= 4, 40)
+        until(lambda: log.read_text("utf-8").count("worker.ended") >= 4)
         text = log.read_text("utf-8")
         assert "again_in_s=0.0" in text
         assert "again_in_s=0.25" in text
@@ -137,7 +137,7 @@ def test_a_worker_that_cannot_start_is_tried_less_and_less_often(tmp_path: Path)
         assert process.poll() is None
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=180) == 0
 
 
 def test_port_0_is_one_free_port_for_all() -> None:

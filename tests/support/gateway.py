@@ -72,14 +72,14 @@ class RunningGateway:
 
     def __enter__(self) -> RunningGateway:
         self._thread.start()
-        self._started.result(timeout=30)
+        self._started.result(timeout=120)
         return self
 
     def __exit__(self, *_: object) -> None:
         assert self._loop is not None
         assert self._stop is not None
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(timeout=30)
+        self._thread.join(timeout=120)
         assert not self._thread.is_alive(), "the gateway does not stop"
 
     @property
@@ -159,7 +159,7 @@ class RunningGateway:
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run on the gateway's loop, from the test's thread."""
         assert self._loop is not None
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=30)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=120)
 
     # --- furnishing ----------------------------------------------------------------------------------------------
 
@@ -240,7 +240,7 @@ class RunningGateway:
 
     # --- looking -------------------------------------------------------------------------------------------------
 
-    def until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    def until(self, condition: Callable[[], bool], seconds: float = 60.0) -> None:
         """Wait until `condition` holds. Fails after `seconds`."""
         end = time.monotonic() + seconds
         while not condition():

@@ -26,7 +26,8 @@ from bytespike.cli.catalog_file import load_standing_file
 from bytespike.cli.command import AsJSON, errors_told
 from bytespike.cli.demo_channels import make_channels
 from bytespike.cli.desk import Desk, open_desk
-from bytespike.cli.serve import DEFAULT_GROUP, stopped_cleanly
+from bytespike.cli.init import DEFAULT_GROUP
+from bytespike.cli.serve import stopped_cleanly
 from bytespike.cli.simulator_process import SimulatorProcess
 from bytespike.ledger import transfers
 from bytespike.ledger.amounts import format_usd, parse_usd

@@ -180,7 +180,7 @@ def test_without_a_collector_neither_the_sdk_nor_the_exporter_is_imported():
         "requests",
     )
     code = (
-        "import sys, bytespike.app, bytespike.cli.main\n"
+        "import sys, bytespike.app, bytespike.cli.demo, bytespike.cli.serve\n"
         f"print([name for name in sys.modules if name.startswith({heavy!r})])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

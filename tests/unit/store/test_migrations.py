@@ -6,6 +6,7 @@ from pathlib import Path
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, insert, inspect, text
 from sqlalchemy.engine.interfaces import ReflectedIndex
 
@@ -13,6 +14,7 @@ from bytespike.ledger.rollups import DAY_US, Sums, Wanted, summed, total, wrong_
 from bytespike.store import engine as store_engine
 from bytespike.store import tables
 from bytespike.store.media_tables import metadata
+from bytespike.store.upgrade import migration_config
 
 
 def _schema(connection: Connection) -> dict[str, dict[str, object]]:
@@ -85,7 +87,13 @@ def test_migrating_twice_and_at_once_changes_nothing(tmp_path: Path) -> None:
             await engine.dispose()
         return found
 
-    assert len(asyncio.run(run())) == 1
+    assert asyncio.run(run()) == [store_engine.NEWEST]
+
+
+def test_the_newest_schema_is_known_without_alembic() -> None:
+    """A process that finds it does not even import that."""
+    with create_engine("sqlite://").connect() as connection:
+        assert ScriptDirectory.from_config(migration_config(connection)).get_heads() == [store_engine.NEWEST]
 
 
 USAGE = {
@@ -120,7 +128,7 @@ USAGE = {
 
 def test_receipts_of_before_are_rolled_up_by_the_migration(tmp_path: Path) -> None:
     def before(connection: Connection) -> None:
-        command.upgrade(store_engine.migration_config(connection), "0005")
+        command.upgrade(migration_config(connection), "0005")
         rows = [
             {
                 **USAGE,
