@@ -45,15 +45,13 @@ held against it that is not in the database. Only this process writes its rows.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-
 #: What was borrowed in advance is topped up when less than 1 / this of it is left.
 LOW_SHARE = 4
 #: Never low.
 NEVER_LOW = -(1 << 62)
 
 
-class Borrowed(ABC):
+class Borrowed:
     """One cap, as this process shares it. Units are the cap's: micro-dollars, or requests.
 
     `granted`: what it has borrowed, in all. `others`: what all others together have. `low`: when so little is free of
@@ -69,9 +67,9 @@ class Borrowed(ABC):
         self.low = NEVER_LOW
         self.busy = False
 
-    @abstractmethod
     def used(self, monotonic_us: int) -> int:
-        """What is spent and not drained, and what is held."""
+        """What is spent and not drained, and what is held. Each kind of cap says it."""
+        raise NotImplementedError
 
     def shed(self, monotonic_us: int) -> int:
         """Hold nothing more against what is idle. Gives what is in use, which is what the lease must still cover."""

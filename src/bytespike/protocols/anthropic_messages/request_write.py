@@ -194,7 +194,7 @@ def _write_output(
 
 def _write_sampling(request: ChatRequest, target: Target, body: Block, thinks: bool, losses: Losses) -> None:
     sampling = request.sampling
-    given: dict[str, float] = {}
+    given: dict[str, int | float] = {}
     if sampling.temperature is not None:
         given["temperature"] = sampling.temperature
         if sampling.temperature > TEMPERATURE_MAX:
@@ -212,7 +212,7 @@ def _write_sampling(request: ChatRequest, target: Target, body: Block, thinks: b
     body |= {name: value for name, value in given.items() if name not in refused}
 
 
-def _refused_sampling(given: dict[str, float], target: Target, thinks: bool) -> dict[str, str]:
+def _refused_sampling(given: dict[str, int | float], target: Target, thinks: bool) -> dict[str, str]:
     """Which parameters the API would refuse, and why."""
     if QUIRK_NO_SAMPLING in target.quirks:
         return dict.fromkeys(given, "the model takes no sampling parameters")
