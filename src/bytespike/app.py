@@ -397,8 +397,10 @@ class _Followers:
             self._parts.catalog.current = _with_own(self._shipped, self._parts.directory.routes)
         elif kind == "channel":
             known = self._parts.directory.routes.channels
-            # What is held against one that is disabled holds until it is enabled.
-            if ref not in known or known[ref].enabled:
+            # What is held against one that is disabled holds until it is enabled; and so does what was found out since its
+            # settings were asked for, of which they can know nothing.
+            since_us = self._parts.directory.routes_asked_at
+            if ref not in known or (known[ref].enabled and self._parts.health.of(ref).failed_at <= since_us):
                 self._parts.health.reset(ref)
             there = frozenset(known)
             self._parts.health.keep(there)

@@ -175,6 +175,23 @@ def test_a_refused_credential_takes_the_channel_out_and_tells_the_operator(fleet
     assert fleet.asked == [2, 4], "until somebody has looked"
 
 
+def test_what_is_found_out_while_an_earlier_change_is_read_holds(fleet: Fleet) -> None:
+    """The change was made before, and can know nothing of it."""
+    parts = fleet.gateway.application.parts
+    channel_id = fleet.ids[0]
+
+    async def refused_while_settings_are_read() -> list[bool]:
+        told: list[bool] = []
+        parts.health.note_failure(channel_id, "channel", 401, None, parts.clock.now_us())
+        for asked_at in (parts.clock.now_us() - 1_000_000, parts.clock.now_us()):
+            parts.directory.routes_asked_at = asked_at
+            parts.directory._tell("channel", channel_id)
+            told.append(parts.health.of(channel_id).needs_operator)
+        return told
+
+    assert fleet.gateway.run(refused_while_settings_are_read()) == [True, False]
+
+
 def test_every_process_and_every_later_one_knows(fleet: Fleet) -> None:
     fleet.fronts[0].be("401")
     assert ask(fleet).status == 200

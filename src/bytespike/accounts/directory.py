@@ -86,6 +86,8 @@ class Directory:
         self._next_price_at: int | None = None
         self._subscribers: list[OnChange] = []
         self.routes: Routes = Snapshot().routes
+        #: Unix microseconds: what changed later may not be in `routes`.
+        self.routes_asked_at = 0
 
     def get(self, hash: str) -> KeyRecord | None:
         """The key of this hash if it is in memory. No I/O."""
@@ -223,6 +225,7 @@ class Directory:
         self._polled_at = now_us
 
     async def _read_routes(self) -> None:
+        self.routes_asked_at = self._clock.now_us()
         async with reading(self._engine) as connection:
             snapshot = await read_routes(
                 connection, self._box, self._default_price, self._clock.now_us(), self._shipped
