@@ -94,6 +94,8 @@ _IS_SOURCE = str(life.__file__).endswith(".py")
 REFUSAL_RETRY_S = 1.0
 #: How long upstream calls may take to end when everything else has.
 UPSTREAM_DRAIN_SECONDS = 2.0
+#: Connections that wait to be accepted.
+BACKLOG = 4096
 #: For so long a thread may keep the interpreter from the loop: the drain's has work for it that takes milliseconds.
 SWITCH_S = 0.0002
 #: Container objects that may be made before the youngest are looked through.
@@ -284,7 +286,16 @@ async def _serve(settings: Settings, on_ready: Callable[[str], None] | None, pla
                 on_ready(url)
 
         settle_memory()
-        await Listener(application.gateway, settings, announce).serve(list(place.listening) or None)
+        await Listener(application.gateway, settings, announce).serve(
+            list(place.listening) or _bound(settings.host, settings.port)
+        )
+
+
+def _bound(host: str, port: int) -> list[socket.socket]:
+    """What a process that serves alone listens on, one for each of the host's addresses. Raises OSError."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    places = dict.fromkeys((family, address) for family, _, _, _, address in found)
+    return [socket.create_server(address, family=family, backlog=BACKLOG) for family, address in places]
 
 
 def settle_memory() -> None:
@@ -325,7 +336,7 @@ class Listener(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                backlog=4096,
+                backlog=BACKLOG,
                 timeout_graceful_shutdown=int(settings.shutdown_grace_s),
             )
         )
@@ -339,6 +350,7 @@ class Listener(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._readiness.draining = True
+        log.info("stopping", under_way=len(self.server_state.tasks))
         await super().shutdown(sockets)
 
 

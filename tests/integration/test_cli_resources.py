@@ -314,6 +314,9 @@ def test_a_channel_from_creation_to_removal(cli: CommandLine) -> None:
         None,
     )
     assert changed["base_urls"] == made["base_urls"]
+    assert (changed["headers"], changed["timeouts"]) == (made["headers"], made["timeouts"])
+    bare = cli.answer("channels", "update", "renamed", "--header", "none", "--timeout", "none")
+    assert (bare["headers"], bare["timeouts"]) == ([], {})
     assert cli.answer("channels", "remove", "renamed")["removed"] is True
     assert cli.items("channels", "list") == []
 

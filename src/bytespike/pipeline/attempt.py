@@ -42,6 +42,8 @@ from bytespike.wire.limits import ERROR_BYTES_MAX
 
 #: Objects in a body that is read only to be counted. Reading one costs microseconds, a body may hold millions of them.
 COUNTED_OBJECTS_MAX = 3_000
+#: Of what an upstream says of itself, in the log.
+CAUSE_CHARS_MAX = 200
 #: A shorter credential is a word, and may stand in any sentence.
 CREDENTIAL_CHARS_MIN = 8
 
@@ -276,13 +278,20 @@ async def attempt(
         status, body = told.status, told.body
     failure = prepared.dialect.read_error(status, headers, body)
     told_client = in_callers_words(failure.error, prepared)
-    raise AttemptFailed(told_client, failure.about, failure.status or status, failure.retry_after)
+    cause = _cause(told_client, failure.about)
+    raise AttemptFailed(told_client, failure.about, failure.status or status, failure.retry_after, cause)
 
 
 def failed_answer(error: GatewayError, prepared: Prepared, status: int) -> AttemptFailed:
     """An upstream's answer, or its stream, that turned out to be an error though its `status` said success."""
     told = in_callers_words(error, prepared)
-    return AttemptFailed(told, about_of(error), error.upstream_status or status, error.retry_after)
+    about = about_of(error)
+    return AttemptFailed(told, about, error.upstream_status or status, error.retry_after, _cause(told, about))
+
+
+def _cause(told: GatewayError, about: str) -> str | None:
+    """What the operator reads of it. What is said of a request may quote it, and is its caller's alone."""
+    return None if about == "request" else told.message[:CAUSE_CHARS_MAX]
 
 
 def in_callers_words(error: GatewayError, prepared: Prepared) -> GatewayError:

@@ -146,7 +146,8 @@ class Settings:
     connect_timeout_s: Seconds = dataclasses.field(
         default=10.0,
         metadata=_setting(
-            "Longest wait for a connection to an upstream, TLS included. A channel may set its own.", _SECONDS
+            "Longest wait for a connection to an upstream, TLS included. A channel may set its own.",
+            _SECONDS,
         ),
     )
     first_byte_timeout_s: Seconds = dataclasses.field(
@@ -164,7 +165,8 @@ class Settings:
     total_timeout_s: Seconds = dataclasses.field(
         default=1200.0,
         metadata=_setting(
-            "Longest life of one request, all its attempts together. A channel may set its own.", _SECONDS
+            "Longest life of one request, all its attempts together. A channel may set its own, which is for its attempt.",
+            _SECONDS,
         ),
     )
     stream_ping_s: Seconds = dataclasses.field(

@@ -7,7 +7,13 @@ from msgspec import structs
 
 from bytespike import errors
 from bytespike.core.dialect import Target, UpstreamFailure, reported
-from bytespike.pipeline.attempt import about_of, failed_answer, failed_transport, in_callers_words
+from bytespike.pipeline.attempt import (
+    CAUSE_CHARS_MAX,
+    about_of,
+    failed_answer,
+    failed_transport,
+    in_callers_words,
+)
 from bytespike.pipeline.values import Prepared
 from bytespike.protocols.openai_chat import DIALECT
 from bytespike.upstream.errors import Kind, TransportError
@@ -38,6 +44,14 @@ def test_an_answer_that_was_an_error_has_the_status_that_it_amounts_to() -> None
     assert (failed.about, failed.status) == ("channel", 401)
     broken = failed_answer(errors.UpstreamError("x"), prepared("a", "b"), 200)
     assert (broken.about, broken.status) == ("upstream", 200)
+
+
+def test_the_operator_learns_what_an_upstream_said_of_itself_and_not_what_it_said_of_a_request() -> None:
+    told = failed_answer(errors.UpstreamError("a is broken. " * 100), prepared("a", "b"), 200)
+    assert told.cause is not None
+    assert told.cause.startswith("b is broken.")
+    assert len(told.cause) == CAUSE_CHARS_MAX
+    assert failed_answer(errors.InvalidRequest("your prompt"), prepared("a", "b"), 200).cause is None
 
 
 @pytest.mark.parametrize(
