@@ -378,10 +378,8 @@ class Ledger:
         """
         hold.check_unresolved()
         account = hold.account
-        # As objects: what is compiled would take them for integers here.
-        credits: object = receipt.credits
-        held: object = receipt.held
-        if type(credits) is not int or type(held) is not int or credits < 0:
+        credits = receipt.credits
+        if type(credits) is not int or credits < 0 or type(receipt.held) is not int:
             raise ValueError("the receipt's amounts are not whole micro-dollars")
         if (
             receipt.request_id != hold.request_id

@@ -16,6 +16,7 @@ from bytespike.errors import (
 from bytespike.ledger.account import KeyAccount
 from bytespike.ledger.entries import org_wallet, user_wallet
 from bytespike.ledger.ledger import Ledger
+from tests.support.compiled_form import types_are_checked_at_the_door
 from tests.support.ledger_house import USD, House, house, key_record, receipt_for, running
 
 Body = Callable[[House, Ledger, KeyAccount], Awaitable[None]]
@@ -232,6 +233,7 @@ def test_an_org_key_draws_on_the_orgs_wallet_and_the_users_concurrency(tmp_path:
     with_key(tmp_path, body, concurrency=1)
 
 
+@types_are_checked_at_the_door
 @pytest.mark.parametrize("amount", [-1, 1.0, "1", True, None])
 def test_only_whole_micro_dollars_can_be_held(tmp_path: Path, amount: object) -> None:
     async def body(_: House, ledger: Ledger, account: KeyAccount) -> None:
