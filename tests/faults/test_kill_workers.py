@@ -16,15 +16,15 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from bytespike.providers.simulator.server import Simulator
-from bytespike.store.engine import create_engine, reading
 from tests.support.gateway import CLAUDE, GPT, RunningGateway
 from tests.support.raw_http import ask
 from tests.support.served import Served, doctor
+from tests.support.shared_caps import queried
 
 pytestmark = pytest.mark.slow
 
@@ -129,21 +129,14 @@ async def request(served: Served, keys: list[str], number: int, whole: list[str]
     whole.append(answer.headers["request-id"])
 
 
-async def books(url: str) -> list[list[tuple[object, ...]]]:
-    engine = create_engine(url)
-    try:
-        async with reading(engine) as connection:
-            return [
-                [tuple(row) for row in await connection.execute(text(query))]
-                for query in (
-                    "SELECT request_id, credits FROM usage",
-                    "SELECT request_id, amount FROM transfers WHERE kind = 'usage'",
-                    "SELECT cap, borrower FROM leases WHERE until IS NULL",
-                    "SELECT id FROM borrowers",
-                )
-            ]
-    finally:
-        await engine.dispose()
+async def books(url: str) -> list[list[tuple[Any, ...]]]:
+    return await queried(
+        url,
+        "SELECT request_id, credits FROM usage",
+        "SELECT request_id, amount FROM transfers WHERE kind = 'usage'",
+        "SELECT cap, borrower FROM leases WHERE until IS NULL",
+        "SELECT id FROM borrowers",
+    )
 
 
 def test_a_worker_that_is_killed_loses_nothing_and_gives_back_what_it_had_borrowed(

@@ -21,30 +21,31 @@ USD = 1_000_000
 BODY = chat(GPT, 1000, "tokens=1000 delay=0.02")
 
 
+async def queried(url: str, *queries: str) -> list[list[tuple[Any, ...]]]:
+    """The rows of each query."""
+    engine = create_engine(url)
+    try:
+        async with reading(engine) as connection:
+            return [[tuple(row) for row in await connection.execute(text(query))] for query in queries]
+    finally:
+        await engine.dispose()
+
+
 class Spend:
     """What the database says in the end."""
 
     def __init__(self, url: str) -> None:
-        found = asyncio.run(self._read(url))
-        self.rows, accounts, self.leases, self.borrowers, self.spans = found
+        self.rows, accounts, self.leases, self.borrowers, self.spans = asyncio.run(
+            queried(
+                url,
+                "SELECT request_id, key_id, credits, held FROM usage",
+                "SELECT id, balance FROM accounts",
+                "SELECT cap, borrower FROM leases WHERE until IS NULL",
+                "SELECT id FROM borrowers",
+                "SELECT at - latency_ms * 1000, at FROM attempts",
+            )
+        )
         self.balances = dict(accounts)
-
-    async def _read(self, url: str) -> list[list[tuple[Any, ...]]]:
-        engine = create_engine(url)
-        try:
-            async with reading(engine) as connection:
-                return [
-                    [tuple(row) for row in await connection.execute(text(query))]
-                    for query in (
-                        "SELECT request_id, key_id, credits, held FROM usage",
-                        "SELECT id, balance FROM accounts",
-                        "SELECT cap, borrower FROM leases WHERE until IS NULL",
-                        "SELECT id FROM borrowers",
-                        "SELECT at - latency_ms * 1000, at FROM attempts",
-                    )
-                ]
-        finally:
-            await engine.dispose()
 
     def of(self, key_ids: set[str] | None = None) -> int:
         return sum(credits for _, key, credits, _ in self.rows if key_ids is None or key in key_ids)

@@ -17,7 +17,7 @@ from bytespike.cli import channel_test
 from bytespike.cli.answer import Answer, listing, record
 from bytespike.cli.command import command, group
 from bytespike.cli.desk import Desk
-from bytespike.cli.options import pairs, secret
+from bytespike.cli.options import given, pairs, secret
 from bytespike.errors import InvalidRequest
 from bytespike.http.management.views import ChannelView
 
@@ -61,9 +61,6 @@ CredentialFile: TypeAlias = Annotated[
 CredentialStdin: TypeAlias = Annotated[
     bool, typer.Option("--credential-stdin", help="Read the upstream's key from standard input.")
 ]
-#: Takes away what an option had given before.
-NONE = "none"
-
 ProxyEnv: TypeAlias = Annotated[
     str | None, typer.Option(help="Environment variable that holds a proxy's URL.", show_default=False)
 ]
@@ -150,7 +147,7 @@ async def create(
             tpm=tpm or None,
             enabled=not disabled,
             proxy=secret(proxy_env, None, False, "proxy"),
-            headers=pairs(_given(header or ()), "--header"),
+            headers=pairs(given(header or ()), "--header"),
             timeouts=_timeouts(timeouts or ()),
         )
         return record(ChannelView.of(await service.create(write, new)))
@@ -209,7 +206,7 @@ async def update(
             rpm=UNSET if rpm is None else rpm or None,
             tpm=UNSET if tpm is None else tpm or None,
             proxy=proxy if proxy is not None or no_proxy else UNSET,
-            headers=UNSET if header is None else pairs(_given(header), "--header"),
+            headers=UNSET if header is None else pairs(given(header), "--header"),
             timeouts=UNSET if timeouts is None else _timeouts(timeouts),
         )
         return record(ChannelView.of(await service.update(write, found.channel.id, changes)))
@@ -265,14 +262,8 @@ async def _group_ids(connection: AsyncConnection, names: Iterable[str]) -> tuple
     return tuple([(await groups.find(connection, name)).id for name in names])
 
 
-def _given(texts: Iterable[str]) -> list[str]:
-    """What was given of an option that can be taken away again with the word "none"."""
-    found = list(texts)
-    return [] if found == [NONE] else found
-
-
 def _timeouts(texts: Iterable[str]) -> dict[str, float]:
     try:
-        return {name: float(seconds) for name, seconds in pairs(_given(texts), "--timeout").items()}
+        return {name: float(seconds) for name, seconds in pairs(given(texts), "--timeout").items()}
     except ValueError:
         raise InvalidRequest("a timeout is NAME=SECONDS, such as connect=5", param="--timeout") from None

@@ -44,6 +44,16 @@ def usd(text: str | None, name: str) -> int | None:
         raise InvalidRequest(error.message, param=name) from None
 
 
+#: Takes away what an option had given before.
+NONE = "none"
+
+
+def given(texts: Iterable[str]) -> list[str]:
+    """What was given of an option that the word "none" takes away again: nothing, if that is all."""
+    found = list(texts)
+    return [] if found == [NONE] else found
+
+
 def pairs(texts: Iterable[str], name: str) -> dict[str, str]:
     """`NAME=VALUE` options as a mapping. Raises `InvalidRequest`, naming the option."""
     found: dict[str, str] = {}

@@ -17,7 +17,7 @@ from bytespike.catalog.tiers import TierDefinition, tiers_of
 from bytespike.cli.answer import Answer, record
 from bytespike.cli.command import command, group
 from bytespike.cli.desk import Desk
-from bytespike.cli.options import ModelArgument, pairs, time_us, usd
+from bytespike.cli.options import NONE, ModelArgument, pairs, time_us, usd
 from bytespike.core.json_types import JSON
 from bytespike.errors import InvalidRequest
 from bytespike.http.management.views import PriceView
@@ -158,7 +158,7 @@ async def import_file(
 
 def _tiers(texts: list[str], rates: Rates, before: Price) -> tuple[TokenTier, ...]:
     """Raises `InvalidRequest`."""
-    if texts == ["none"]:
+    if texts == [NONE]:
         return ()
     definitions: list[TierDefinition] = []
     for text in texts:

@@ -17,13 +17,11 @@ import time
 
 import structlog
 
-from bytespike.app import Place
+from bytespike.app import BACKLOG, Place
 from bytespike.app import serve as serve_application
 from bytespike.settings import Settings
 
 log = structlog.get_logger("bytespike.workers")
-
-BACKLOG = 4096
 
 
 class Worker:

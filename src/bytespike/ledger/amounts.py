@@ -49,7 +49,7 @@ def format_usd(micros: int) -> str:
         sign = "-"
         micros = -micros
     whole, part = divmod(micros, MICROS_PER_USD)
-    # Leading zeros by a digit in front that is cut off again: half of what a format specification costs.
+    # Leading zeros by a digit in front that is cut off again: where this is compiled, a format specification costs more.
     digits = str(MICROS_PER_USD + part)
     if part % _MICROS_PER_CENT == 0:
         return f"{sign}{whole}.{digits[1:3]}"

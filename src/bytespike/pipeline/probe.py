@@ -89,11 +89,15 @@ async def probe(
 ) -> AsyncIterator[Step]:
     """The steps, as they are taken. `tls`: the context that the upstream client has too. `model`: which is asked, under the
     name `upstream_model`; None where the channel has no text model. `only`: in this dialect alone."""
+    text = [
+        (name, channel.endpoints[name])
+        for name in DIALECTS
+        if name in channel.endpoints and (only is None or name == only)
+    ]
+    # One that speaks no text at all can be reached at least.
+    tried = text if text or only in DIALECTS else channel.endpoints.items()
     reached: set[object] = set()
-    for name in DIALECTS:
-        endpoint = channel.endpoints.get(name)
-        if endpoint is None or (only is not None and name != only):
-            continue
+    for name, endpoint in tried:
         where = (endpoint.origin, endpoint.proxy)
         if where not in reached:
             reached.add(where)
@@ -101,6 +105,11 @@ async def probe(
                 yield step
                 if step.outcome == "failed":
                     return
+        if not text:
+            yield Step(
+                "answer", "skipped", "images and videos are not made for a try: they cost", dialect=name
+            )
+            continue
         probing = _Probing(means, channel, endpoint)
         if endpoint.models_target is not None:
             yield await probing.models(endpoint.models_target, upstream_model if model else "")
@@ -109,18 +118,6 @@ async def probe(
             continue
         yield await probing.answer(model, upstream_model)
         yield await probing.stream(model, upstream_model)
-    if reached or only in DIALECTS:
-        return
-    # It speaks no text at all: at least it can be reached.
-    for name, endpoint in channel.endpoints.items():
-        where = (endpoint.origin, endpoint.proxy)
-        if where not in reached:
-            reached.add(where)
-            async for step in reach(endpoint.origin, endpoint.proxy, tls, CONNECT_SECONDS_MAX):
-                yield step
-                if step.outcome == "failed":
-                    return
-        yield Step("answer", "skipped", "images and videos are not made for a try: they cost", dialect=name)
 
 
 async def answers(
