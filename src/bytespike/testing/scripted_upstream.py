@@ -238,7 +238,7 @@ class ScriptedUpstream:
             log.ended = log.ended or "server"
             self._failures.append(error)
         finally:
-            await _end(writer, flush=log.ended == "server")
+            await _end(writer, log.ended)
 
     async def _receive(self, log: ConnectionLog, reader: asyncio.StreamReader) -> Received | None:
         try:
@@ -256,13 +256,17 @@ class ScriptedUpstream:
         return Received(method, target, headers, body, log.number)
 
 
-async def _end(writer: asyncio.StreamWriter, *, flush: bool) -> None:
+async def _end(writer: asyncio.StreamWriter, ended: Ending) -> None:
     """Close the socket and see it closed; wait a moment for what was sent if the server ended in order."""
-    writer.close()
-    with suppress(OSError):
-        async with asyncio.timeout(_FLUSH_SECONDS if flush else 0):
-            await writer.wait_closed()
-    writer.transport.abort()
+    if ended != "server_reset":  # that one is aborted already, and does not take it twice
+        writer.close()
+        try:
+            async with asyncio.timeout(_FLUSH_SECONDS if ended == "server" else 0):
+                await writer.wait_closed()
+        except TimeoutError:
+            writer.transport.abort()
+        except OSError:
+            return
     with suppress(OSError):
         await writer.wait_closed()
 
