@@ -10,7 +10,7 @@ import pytest
 
 from bytespike.accounts import channels, keys
 from bytespike.accounts.channels import ChannelChanges
-from bytespike.accounts.secrets import hash_key
+from bytespike.accounts.key_hash import hash_key
 from bytespike.clock import SystemClock
 from bytespike.errors import RateLimited
 from bytespike.http.management.throttle import DIALS_MAX, DialTurns

@@ -13,7 +13,7 @@ from pathlib import Path
 import openai
 import pytest
 
-from bytespike.accounts.secrets import hash_key
+from bytespike.accounts.key_hash import hash_key
 from bytespike.ledger.amounts import parse_usd
 from bytespike.providers.simulator.server import Simulator
 from bytespike.store.engine import BUSY_TIMEOUT_MS

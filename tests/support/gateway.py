@@ -21,8 +21,8 @@ from sqlalchemy import func, select
 from bytespike.accounts import channels, groups, keys, users
 from bytespike.accounts.channels import NewChannel
 from bytespike.accounts.groups import NewGroup
+from bytespike.accounts.key_hash import hash_key
 from bytespike.accounts.keys import NewKey
-from bytespike.accounts.secrets import hash_key
 from bytespike.accounts.users import NewUser, UserChanges
 from bytespike.app import Application, Listener, assemble
 from bytespike.core.usage import Usage

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bytespike.accounts import groups, users
 from bytespike.accounts.control import Write
+from bytespike.accounts.key_hash import hash_key
 from bytespike.accounts.rules import (
     ALLOWED_MODELS_MAX,
     check_credits,
@@ -20,7 +21,7 @@ from bytespike.accounts.rules import (
     mask,
     parse_networks,
 )
-from bytespike.accounts.secrets import Place, hash_key
+from bytespike.accounts.secrets import Place
 from bytespike.errors import InvalidRequest, NotFound
 from bytespike.ids import api_key, ulid
 from bytespike.store import keys, members

@@ -1,4 +1,4 @@
-"""Secrets at rest, and the hashes by which keys are found.
+"""Secrets at rest.
 
 A sealed secret is one version byte, a random 96-bit nonce and AES-256-GCM's ciphertext with its tag. The associated
 data is the secret's place (`table.column:row`), so a ciphertext that is copied to another row or column does not open.
@@ -10,7 +10,6 @@ them tells anything about another.
 
 from __future__ import annotations
 
-import hashlib
 import os
 
 from cryptography.exceptions import InvalidTag
@@ -73,11 +72,3 @@ class SecretBox:
         """32 bytes for this purpose and no other, the same for every process of an installation."""
         info = f"bytespike: {purpose}".encode()
         return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(self._master_key)
-
-
-def hash_key(plaintext: str) -> str:
-    """The SHA-256 of a key or session token, in hexadecimal: what it is stored and found by.
-
-    Plain SHA-256 is enough because the plaintext has over 200 random bits; passwords go through argon2 instead.
-    """
-    return hashlib.sha256(plaintext.encode("utf-8", "surrogatepass")).hexdigest()

@@ -7,8 +7,8 @@ import secrets
 from msgspec import Struct
 
 from bytespike.accounts.control import Control
+from bytespike.accounts.key_hash import hash_key
 from bytespike.accounts.passwords import verify_password
-from bytespike.accounts.secrets import hash_key
 from bytespike.errors import InvalidKey
 from bytespike.store import sessions, users
 from bytespike.store.sessions import SessionRow

@@ -17,11 +17,10 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from msgspec import Struct
-
 from bytespike.catalog.load import Alias, load_aliases, load_models
 from bytespike.catalog.models import Model
 from bytespike.catalog.names import NAME_CHARS_MAX, bare, dashed, glob, is_glob, specificity, without_prefix
+from bytespike.catalog.resolution import Resolution
 from bytespike.errors import ModelNotFound
 
 #: Names that are remembered, found or not. Clients use few; strangers must not fill memory.
@@ -30,19 +29,6 @@ _SUGGESTIONS = 3
 _SUGGESTION_CHARS = 64
 _SUGGESTION_CUTOFF = 0.5
 _SHOWN_CHARS = 80
-
-
-class Resolution(Struct, frozen=True):
-    """`requested` is the name as the client wrote it, which is also the name in the answer.
-
-    `thinking`: the name asks for thinking besides (deepseek-reasoner). `substitute`: the name is that of another
-    model, which the catalog lacks: the caller should be told that `model` answers in its place.
-    """
-
-    model: Model
-    requested: str
-    thinking: bool = False
-    substitute: bool = False
 
 
 class Catalog:

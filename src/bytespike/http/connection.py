@@ -1,7 +1,7 @@
 """One client connection: bytes in, one request at a time to the application, its answer out.
 
 This is the edge of the relay path, so it is ours and thin: no scope, no messages, no middleware between the parser and
-the handler. A request is a task; its answer is one write if it is whole, and one write per piece if it streams. One class
+the handler. A request is an errand (`errand.py`); its answer is one write if it is whole, and one write per piece if it streams. One class
 holds all of a connection's state, and so one file, long as it is: every guarantee below is about how its events meet.
 
 What it guarantees:
@@ -9,7 +9,7 @@ What it guarantees:
 - **Bounds.** A head has `HEAD_BYTES_MAX` bytes and `HEAD_SECONDS_MAX` seconds. An idle connection is closed after
   `KEEP_ALIVE_SECONDS`. A body is read as far as the handler asks (`request.Inbound.body`); before that not more than
   `UNREAD_BYTES_MAX` of it is taken from the socket.
-- **Hang-ups.** A client that goes away cancels the task of its request at once (`Inbound.gone` is set first), unless its
+- **Hang-ups.** A client that goes away cancels its request at once (`Inbound.gone` is set first), unless its
   answer has been written whole. So does one that does not read: `STALL_SECONDS_MAX` without room for more, and it is cut.
 - **Framing.** Answers have a content-length or are chunked; to HTTP/1.0 they end with the connection. An answer that is
   given up in the middle is never closed as if it were whole.
@@ -38,8 +38,10 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from bytespike.errors import InvalidRequest
+from bytespike.http.errand import Errand
 from bytespike.http.inbound.head import target_of
 from bytespike.http.inbound.request import Inbound
+from bytespike.http.repeated_head import RepeatedHead, remembered
 from bytespike.http.stalled import ClientStalled
 from bytespike.http.sweep import Shared
 from bytespike.http.websocket import WebSocket, accept_key
@@ -57,6 +59,8 @@ DISCARD_BYTES_MAX = 96 * 1024 * 1024
 DISCARD_SECONDS_MAX = 30.0
 #: When the server stops: how long a connection on which nothing is under way stays open for a request that may be on its way.
 LINGER_SECONDS = 3.0
+#: A client whose heads differ is not worth remembering.
+HEADS_LEARNT_MAX = 8
 #: A client that takes nothing for so long, while there is something for it, is gone.
 STALL_SECONDS_MAX = 60.0
 
@@ -93,7 +97,7 @@ class Connection(asyncio.Protocol):
         self._state = server_state
         self._connections = cast("set[Connection]", server_state.connections)
         self._sockets = cast("set[WebSocket]", server_state.connections)
-        self._tasks = server_state.tasks
+        self._errands = cast("set[Errand]", server_state.tasks)
         self._loop = _loop or asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._parser = httptools.HttpRequestParser(self)
@@ -109,7 +113,13 @@ class Connection(asyncio.Protocol):
         self._inbound: Inbound | None = None
         self._body_open = False
         self._discarded = 0
-        self._task: asyncio.Task[None] | None = None
+        self._errand: Errand | None = None
+        #: A head was read, and what it asks for is not under way yet.
+        self._asked = False
+        self._known: RepeatedHead | None = None
+        self._heads_learnt = 0
+        #: The request is of HTTP/1.1.
+        self._newest = False
         self._keep_alive = True
         self._upgrading = False
         self._trailing = b""
@@ -149,8 +159,8 @@ class Connection(asyncio.Protocol):
         """Nobody waits for the answer any more."""
         if not self._answered and self._inbound is not None and not self._inbound.gone:
             self._inbound.gone = True
-            if self._task is not None:
-                self._task.cancel()
+            if self._errand is not None:
+                self._errand.cancel()
 
     def eof_received(self) -> None:
         """A client that has closed its side is gone: the transport closes."""
@@ -159,22 +169,56 @@ class Connection(asyncio.Protocol):
         if not self._in_head:
             self._feed(data)
             return
+        first = not self._head_bytes
+        if first and self._answered and not self._body_open:
+            known = self._known
+            if known is not None:
+                at = known.body_at(data)
+                if at >= 0:
+                    self._again(known, data, at)
+                    return
         self._head_bytes += len(data)
-        self._feed(data)
+        self._feed(data, first=first)
         if self._in_head and self._head_bytes:
             if self._head_bytes > HEAD_BYTES_MAX:
                 self._refuse(431, "the request's head is too large")
             elif self._head_bytes == len(data):
                 self.deadline = self._loop.time() + HEAD_SECONDS_MAX
 
-    def _feed(self, data: bytes) -> None:
+    def _feed(self, data: bytes, *, first: bool = False) -> None:
+        """`first`: a request may begin at the first byte."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._not_upgraded(data, upgrade)
         except httptools.HttpParserError:
+            self._asked = False
             if not self._transport.is_closing():
                 self._refuse(400, "this is not HTTP/1.1")
+        if self._asked:
+            # Outside of the parser, which does not like to be interrupted.
+            self._asked = False
+            inbound = self._inbound
+            assert inbound is not None
+            if first and self._keep_alive and self._heads_learnt < HEADS_LEARNT_MAX:
+                self._heads_learnt += 1
+                self._known = remembered(data, inbound.method, inbound.path, inbound.query, inbound.headers)
+            self._begin(inbound)
+
+    def _again(self, known: RepeatedHead, data: bytes, body_at: int) -> None:
+        """A whole request under a head that is known: what the parser would say of it."""
+        headers = known.headers.copy()
+        headers[b"content-length"] = known.length_in(data)
+        self.deadline = 0.0
+        self._discarded = 0
+        self._started = self._answered = self._chunked = False
+        self._keep_alive = not self._shared.stopping
+        self._newest = True
+        self._inbound = inbound = Inbound(known.method, known.path, known.query, headers, self._peer, self)
+        if body_at < len(data):
+            inbound.arrived(data[body_at:])
+        inbound.complete()
+        self._begin(inbound)
 
     def pause_writing(self) -> None:
         self._writable = False
@@ -220,13 +264,11 @@ class Connection(asyncio.Protocol):
         self._started = False
         self._answered = False
         self._chunked = False
-        self._keep_alive = (
-            parser.should_keep_alive() and parser.get_http_version() == "1.1" and not self._shared.stopping
-        )
+        self._newest = parser.get_http_version() == "1.1"
+        self._keep_alive = self._newest and parser.should_keep_alive() and not self._shared.stopping
         self._inbound = Inbound(parser.get_method().decode("ascii"), path, query, headers, self._peer, self)
         self._upgrading = b"upgrade" in headers and parser.should_upgrade()
-        if not self._upgrading:
-            self._begin(self._inbound)
+        self._asked = not self._upgrading
 
     def on_body(self, body: bytes) -> None:
         if self._answered:
@@ -252,9 +294,8 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _begin(self, inbound: Inbound) -> None:
-        self._task = task = self._loop.create_task(self._app(inbound, self))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._errand = errand = Errand(self._app(inbound, self), self._loop, self._errands)
+        errand.begin()
 
     def _not_upgraded(self, data: bytes, upgrade: httptools.HttpParserUpgrade) -> None:
         """The client offers another protocol. A WebSocket is the handler's to accept (`upgrade`). Any other (h2c, mostly)
@@ -328,7 +369,7 @@ class Connection(asyncio.Protocol):
             return
         if length is not None:
             head += b"content-length: %d\r\n" % length
-        elif self._parser.get_http_version() == "1.1":
+        elif self._newest:
             self._chunked = True
             head += b"transfer-encoding: chunked\r\n"
         else:
@@ -437,7 +478,7 @@ class Connection(asyncio.Protocol):
     def _over(self) -> None:
         """The answer has been written whole."""
         self._answered = True
-        self._task = None
+        self._errand = None
         self._state.total_requests += 1
         if not self._body_open:
             self._rest()

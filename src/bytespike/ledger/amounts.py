@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import re
 
-from bytespike.errors import InvalidRequest
+from bytespike.ledger.invalid_amount import InvalidAmount
+
+__all__ = [
+    "AMOUNT_MAX",
+    "DECIMALS_MAX",
+    "MICROS_PER_USD",
+    "InvalidAmount",
+    "format_usd",
+    "parse_usd",
+]
 
 MICROS_PER_USD = 1_000_000
 DECIMALS_MAX = 6
 #: A billion dollars: the largest amount that can be written. Far below what a BIGINT holds, so that sums fit too.
 AMOUNT_MAX = 1_000_000_000 * MICROS_PER_USD
 
-_MICROS_PER_CENT = MICROS_PER_USD // 100
+_CENT_DIGITS = 2
 # [0-9], not \d: other scripts' digits are no amounts.
 _USD = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?")
-
-
-class InvalidAmount(InvalidRequest, ValueError):
-    """The text is no amount of USD that can be kept."""
 
 
 def parse_usd(text: str) -> int:
@@ -44,13 +49,15 @@ def parse_usd(text: str) -> int:
 
 def format_usd(micros: int) -> str:
     """USD with at least two decimals and as many as needed: 12_500_000 is "12.50", -1 is "-0.000001"."""
-    sign = ""
     if micros < 0:
-        sign = "-"
-        micros = -micros
-    whole, part = divmod(micros, MICROS_PER_USD)
-    # Leading zeros by a digit in front that is cut off again: where this is compiled, a format specification costs more.
-    digits = str(MICROS_PER_USD + part)
-    if part % _MICROS_PER_CENT == 0:
-        return f"{sign}{whole}.{digits[1:3]}"
-    return f"{sign}{whole}.{digits[1:].rstrip('0')}"
+        return "-" + format_usd(-micros)
+    if micros < MICROS_PER_USD:
+        # Leading zeros by a digit in front, which is cut off: cheaper than any format.
+        whole = "0"
+        part = str(MICROS_PER_USD + micros)[1:]
+    else:
+        digits = str(micros)
+        whole = digits[:-DECIMALS_MAX]
+        part = digits[-DECIMALS_MAX:]
+    part = part[:_CENT_DIGITS] if part.endswith("0000") else part.rstrip("0")
+    return whole + "." + part

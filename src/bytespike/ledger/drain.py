@@ -24,7 +24,7 @@ happen under one lock, `books`, and readers take it too. A writer waits for the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -32,22 +32,21 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bytespike.ledger import lending, metering, sql
+from bytespike.ledger.additions import to_meters
+from bytespike.ledger.batches import Batch, Sums, batch_of, newest, sums_of
 from bytespike.ledger.entries import REVENUE
-from bytespike.ledger.frames import Frame, UnreadableRecord, decode_payload
+from bytespike.ledger.frames import UnreadableRecord, decode_payload
 from bytespike.ledger.low_balance import Change, tell
 from bytespike.ledger.records import Receipt
 from bytespike.ledger.rollups import Rollups
-from bytespike.ledger.rows import Row, attempt_row, receipt_hash, receipt_key, transfer_row, usage_row
+from bytespike.ledger.rows import receipt_hash, receipt_key
 from bytespike.ledger.spool import Position, Spool, Unread
-from bytespike.store.members import member_id
 from bytespike.store.writer import writer
 
 log = structlog.get_logger("bytespike.ledger")
 
 #: Records of one transaction: each costs a dozen statements besides those for its rows.
 BATCH_RECORDS = 1024
-#: Records prepared in one go, before other work of the process gets a turn.
-_SLICE_RECORDS = 64
 #: How much of an error is logged.
 _REASON_CHARS = 300
 
@@ -93,25 +92,6 @@ class Drained(NamedTuple):
     by_member: Mapping[str, int]
     balances: Mapping[str, int]
     spent: Mapping[str, int]
-
-
-class _Sums(NamedTuple):
-    """What some receipts come to, micro-dollars."""
-
-    by_wallet: dict[str, int]
-    by_key: dict[str, int]
-    by_model: dict[tuple[str, str], int]
-    by_member: dict[str, int]
-    total: int
-
-
-class _Batch(NamedTuple):
-    """Some records as rows. `receipts`, `usage` and `transfers` run in parallel."""
-
-    receipts: list[Receipt]
-    usage: list[Row]
-    transfers: list[Row]
-    attempts: list[Row]
 
 
 class Drain:
@@ -200,14 +180,14 @@ class Drain:
         log.error("drain.set_aside", segment=one.segment, end=one.end.offset, error=reason_of(error))
         if not isinstance(error, UnreadableRecord):
             receipt = decode_payload(payload).receipt
-            posted = _sums_of(() if receipt is None else (receipt,))
+            posted = sums_of(() if receipt is None else (receipt,))
             self._drained(Drained(posted.by_wallet, posted.by_key, posted.by_model, posted.by_member, {}, {}))
         self._spool.release(one)
 
     async def _transact(self, unread: Unread, look: bool) -> None:
         """One transaction for these records; `look`: leave out what the books have already."""
-        batch = await _batch_of(unread.frames)
-        posted = _sums_of(batch.receipts)
+        batch = await batch_of(unread.frames)
+        posted = sums_of(batch.receipts)
         await self._writer.begin()
         async with self._books:
             balances, spent = await self._writer.run(
@@ -223,14 +203,14 @@ class Drain:
         self._committing = True
 
     async def _write(
-        self, connection: AsyncConnection, batch: _Batch, posted: _Sums, look: bool
+        self, connection: AsyncConnection, batch: Batch, posted: Sums, look: bool
     ) -> tuple[dict[str, int], dict[str, int]]:
         """Everything that a batch is in the database. Gives the new balances of its wallets and the new spend of its keys."""
         fresh, moved = batch, posted
         if look:
             fresh = await _not_known(connection, batch)
-            moved = _sums_of(fresh.receipts)
-        balances = await self._move_money(connection, posted, moved, _newest(batch.receipts))
+            moved = sums_of(fresh.receipts)
+        balances = await self._move_money(connection, posted, moved, newest(batch.receipts))
         spent = await self._raise_spent(connection, posted, moved)
         await self._add_to_meters(connection, fresh.receipts, moved)
         if self.borrower is not None:
@@ -244,7 +224,7 @@ class Drain:
         return balances, spent
 
     async def _move_money(
-        self, connection: AsyncConnection, posted: _Sums, moved: _Sums, at_us: int
+        self, connection: AsyncConnection, posted: Sums, moved: Sums, at_us: int
     ) -> dict[str, int]:
         """Debit the wallets and credit revenue with what is `moved`, and tell of wallets that get low by it. Gives the new
         balance of every wallet in `posted`. `at_us`: when the newest of it was posted.
@@ -270,7 +250,7 @@ class Drain:
         await tell(connection, fell, self.low_balance, at_us)
         return {id: balances[id] + changes.get(id, 0) for id in posted.by_wallet}
 
-    async def _raise_spent(self, connection: AsyncConnection, posted: _Sums, moved: _Sums) -> dict[str, int]:
+    async def _raise_spent(self, connection: AsyncConnection, posted: Sums, moved: Sums) -> dict[str, int]:
         """Raise the keys' lifetime spend. Gives the new figure of every key in `posted` that is still there."""
         if not posted.by_key:
             return {}
@@ -280,7 +260,7 @@ class Drain:
         return {id: amount + moved.by_key.get(id, 0) for id, amount in spent.items()}
 
     async def _add_to_meters(
-        self, connection: AsyncConnection, receipts: Sequence[Receipt], moved: _Sums
+        self, connection: AsyncConnection, receipts: Sequence[Receipt], moved: Sums
     ) -> None:
         """Add to the sums that caps are compared with. The keys are locked, and the members now."""
         if not moved.by_key:
@@ -288,7 +268,7 @@ class Drain:
         if moved.by_member:
             await connection.execute(sql.MEMBERS_LOCKED, {"ids": [*moved.by_member]})
         found = await connection.execute(sql.METERS_OF, {"ids": [*moved.by_key, *moved.by_member]})
-        rows = metering.additions(receipts, [metering.Known(*row) for row in found])
+        rows = to_meters(receipts, [metering.Known(*row) for row in found])
         if rows:
             await self._many.write(connection, "add_to_sums", rows)
 
@@ -297,36 +277,14 @@ class Drain:
         await self._many.write(connection, name, pairs, sql.PAIRS_MAX)
 
 
-async def _batch_of(frames: Sequence[Frame]) -> _Batch:
-    """Decode records and make their rows. Raises `UnreadableRecord`."""
-    batch = _Batch([], [], [], [])
-    for number, frame in enumerate(frames, 1):
-        settled = decode_payload(frame.payload)
-        receipt = settled.receipt
-        if receipt is not None:
-            batch.receipts.append(receipt)
-            batch.usage.append(usage_row(receipt))
-            batch.transfers.append(transfer_row(receipt))
-        for attempt in settled.attempts:
-            batch.attempts.append(attempt_row(attempt))
-        if number % _SLICE_RECORDS == 0:
-            await asyncio.sleep(0)
-    return batch
-
-
-def _newest(receipts: Sequence[Receipt]) -> int:
-    """When the newest was posted, Unix microseconds; 0 if there is none."""
-    return max((receipt.at for receipt in receipts), default=0)
-
-
-async def _not_known(connection: AsyncConnection, batch: _Batch) -> _Batch:
+async def _not_known(connection: AsyncConnection, batch: Batch) -> Batch:
     """The batch without the receipts that the books have. Raises `ConflictingReceipt`."""
     keys = [receipt_key(receipt) for receipt in batch.receipts]
     known: dict[str, str] = {}
     if keys:
         found = await connection.execute(sql.TRANSFERS_KNOWN, {"ids": keys})
         known = {key: hash for key, hash in found}
-    fresh = _Batch([], [], [], batch.attempts)
+    fresh = Batch([], [], [], batch.attempts)
     for key, receipt, usage, transfer in zip(keys, batch.receipts, batch.usage, batch.transfers, strict=True):
         hash = receipt_hash(receipt)
         before = known.get(key)
@@ -338,22 +296,3 @@ async def _not_known(connection: AsyncConnection, batch: _Batch) -> _Batch:
         elif before != hash:
             raise ConflictingReceipt(f"the books have another receipt of {receipt.request_id}")
     return fresh
-
-
-def _sums_of(receipts: Iterable[Receipt]) -> _Sums:
-    by_wallet: dict[str, int] = {}
-    by_key: dict[str, int] = {}
-    by_model: dict[tuple[str, str], int] = {}
-    by_member: dict[str, int] = {}
-    total = 0
-    for receipt in receipts:
-        credits = receipt.credits
-        by_wallet[receipt.account_id] = by_wallet.get(receipt.account_id, 0) + credits
-        by_key[receipt.key_id] = by_key.get(receipt.key_id, 0) + credits
-        on_model = (receipt.key_id, receipt.model)
-        by_model[on_model] = by_model.get(on_model, 0) + credits
-        if receipt.org_id is not None:
-            member = member_id(receipt.org_id, receipt.user_id)
-            by_member[member] = by_member.get(member, 0) + credits
-        total += credits
-    return _Sums(by_wallet, by_key, by_model, by_member, total)

@@ -11,15 +11,24 @@ system may leave after a power cut, are no frame, since no payload is empty.
 from __future__ import annotations
 
 from binascii import crc32
-from collections.abc import Mapping
 from struct import Struct
-from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from bytespike.core.json_types import NO_EXTRAS
-from bytespike.core.usage import Usage
-from bytespike.ledger.records import Receipt, Settled
+from bytespike.ledger.records import Settled
+from bytespike.ledger.stored import Frame, Scan, UnreadableRecord, decode_settled
+
+__all__ = [
+    "HEADER_BYTES",
+    "RECORD_BYTES_MAX",
+    "Frame",
+    "Scan",
+    "UnreadableRecord",
+    "decode_payload",
+    "encode_frame",
+    "frame_of",
+    "scan",
+]
 
 #: The largest payload. A settlement has a few hundred bytes.
 RECORD_BYTES_MAX = 256 * 1024
@@ -28,42 +37,7 @@ _HEADER = Struct("<II")
 HEADER_BYTES = _HEADER.size
 
 
-class _StoredUsage(Usage, frozen=True):
-    """As it was written. JSON nests without end, which is a type that no decoder can be made for."""
-
-    extras: Mapping[str, Any] = NO_EXTRAS
-
-
-class _StoredReceipt(Receipt, frozen=True, array_like=True):
-    usage: _StoredUsage
-
-
-class _StoredSettled(Settled, frozen=True, array_like=True):
-    receipt: _StoredReceipt | None
-
-
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_StoredSettled).decode
-
-Fault: TypeAlias = Literal["", "cut", "damaged"]
-
-
-class Frame(NamedTuple):
-    """A payload, and the offset in the file at which its frame ends."""
-
-    payload: bytes
-    end: int
-
-
-class Scan(NamedTuple):
-    """`fault`: why the scan ended at the end of the last frame; empty if everything was frames, or enough were."""
-
-    frames: list[Frame]
-    fault: Fault
-
-
-class UnreadableRecord(ValueError):
-    """The payload is no settlement."""
 
 
 def encode_frame(settled: Settled) -> bytes:
@@ -86,7 +60,7 @@ def frame_of(payload: bytes) -> bytes:
 def decode_payload(payload: bytes) -> Settled:
     """Raises `UnreadableRecord`."""
     try:
-        return _decode(payload)
+        return decode_settled(payload)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise UnreadableRecord(str(error)) from error
 

@@ -51,9 +51,10 @@ from bytespike.ledger.leases import NEVER_LOW
 from bytespike.ledger.records import Attempt, Receipt, Settled
 from bytespike.ledger.sharing import TERM_S, Sharing
 from bytespike.ledger.spool import Spool, SpoolLocked
-from bytespike.ledger.standing import Standing, WindowStanding, standing_of
+from bytespike.ledger.standing import standing_of
 from bytespike.ledger.stats import LedgerStats
 from bytespike.ledger.upkeep import Upkeep
+from bytespike.ledger.values import Standing, WindowStanding
 from bytespike.ledger.waiting import Waiting
 from bytespike.loop_turn import LoopTurn
 

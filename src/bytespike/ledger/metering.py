@@ -15,7 +15,6 @@ from typing import NamedTuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bytespike.ledger import sql
-from bytespike.ledger.records import Receipt
 from bytespike.ledger.windows import HOUR_US, WINDOWS, RollingWindow, WindowSpec
 from bytespike.store.members import MEMBER_PREFIX, member_id
 
@@ -113,23 +112,3 @@ def places(spent: Spent, meters: Iterable[Known]) -> list[tuple[str, int, int]]:
         for meter in meters
         if meter.key_id in subjects and meter.model in ("", spent.model)
     ]
-
-
-def additions(receipts: Iterable[Receipt], meters: Iterable[Known]) -> list[tuple[str, int, int]]:
-    """What receipts add to the meters of their keys and members: (meter, bucket, micro-dollars)."""
-    by_key: dict[str, list[Known]] = {}
-    for meter in meters:
-        by_key.setdefault(meter.key_id, []).append(meter)
-    if not by_key:
-        return []
-    sums: dict[tuple[str, int], int] = {}
-    for receipt in receipts:
-        subjects: tuple[str, ...] = (receipt.key_id,)
-        if receipt.org_id is not None:
-            subjects = (receipt.key_id, member_id(receipt.org_id, receipt.user_id))
-        for subject in subjects:
-            for meter in by_key.get(subject, ()):
-                if meter.model in ("", receipt.model):
-                    place = (meter.id, receipt.at // meter.bucket_us if meter.bucket_us else 0)
-                    sums[place] = sums.get(place, 0) + receipt.credits
-    return [(id, bucket, amount) for (id, bucket), amount in sums.items()]

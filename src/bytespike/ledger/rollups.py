@@ -33,6 +33,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.dml import Insert
 
 from bytespike.errors import InvalidRequest
+from bytespike.ledger.additions import DAY_US, to_rollups
 from bytespike.ledger.records import Receipt
 from bytespike.ledger.rows import Value
 from bytespike.ledger.sql import ROWS_MAX, many_rows
@@ -40,7 +41,6 @@ from bytespike.ledger.windows import HOUR_US
 from bytespike.store.engine import reading
 from bytespike.store.tables import rollups, usage
 
-DAY_US = 24 * HOUR_US
 #: Both spans of which sums are kept, microseconds.
 SPANS_US = (HOUR_US, DAY_US)
 #: The longest time that is added up at once.
@@ -122,7 +122,7 @@ class Rollups:
 
     async def add(self, connection: AsyncConnection, receipts: Iterable[Receipt]) -> None:
         """Add receipts that are new to the books, in the transaction that writes their usage rows."""
-        rows = additions(receipts)
+        rows = to_rollups(receipts)
         start = 0
         while start < len(rows):
             # Powers of two, as all of the drain's statements, so that few are prepared.
@@ -139,41 +139,6 @@ class Rollups:
             one = str(_upsert(self._dialect).compile(dialect=self._dialect))
             found = self._compiled[rows] = many_rows(one, rows)
         return found
-
-
-def additions(receipts: Iterable[Receipt]) -> list[tuple[str | int, ...]]:
-    """What receipts add, as rows of the table, each rollup once and in order (so that no two writers wait for each
-    other)."""
-    hours: dict[tuple[str, int, str, str, str], list[int]] = {}
-    for receipt in receipts:
-        at = receipt.at
-        key = (receipt.user_id, at - at % HOUR_US, receipt.model, receipt.key_id, receipt.protocol)
-        sums = hours.get(key)
-        if sums is None:
-            sums = hours[key] = [0] * len(_SUMS)
-        used = receipt.usage
-        sums[0] += 1
-        sums[1] += used.input
-        sums[2] += used.cache_read
-        sums[3] += used.cache_write_5m
-        sums[4] += used.cache_write_1h
-        sums[5] += used.output
-        sums[6] += used.reasoning
-        sums[7] += used.web_searches
-        sums[8] += receipt.credits
-        sums[9] += used.images
-        sums[10] += used.seconds
-    days: dict[tuple[str, int, str, str, str], list[int]] = {}
-    for (user_id, start, *rest), sums in hours.items():
-        model, key_id, protocol = rest
-        key = (user_id, start - start % DAY_US, model, key_id, protocol)
-        before = days.get(key)
-        days[key] = sums if before is None else list(map(add, before, sums))
-    return sorted(
-        (user_id, span_us, start, model, key_id, protocol, *sums)
-        for span_us, found in ((HOUR_US, hours), (DAY_US, days))
-        for (user_id, start, model, key_id, protocol), sums in found.items()
-    )
 
 
 def _upsert(dialect: Dialect) -> Insert:

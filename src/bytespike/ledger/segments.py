@@ -17,7 +17,8 @@ from pathlib import Path
 
 import structlog
 
-from bytespike.ledger.frames import HEADER_BYTES, RECORD_BYTES_MAX, Fault, Frame, frame_of, scan
+from bytespike.ledger.frames import HEADER_BYTES, RECORD_BYTES_MAX, Frame, frame_of, scan
+from bytespike.ledger.stored import Fault
 
 log = structlog.get_logger("bytespike.ledger")
 

@@ -50,6 +50,8 @@ log = structlog.get_logger("bytespike.ledger")
 SEGMENT_BYTES_MAX = 4 * 1024 * 1024
 #: Records in memory while the disk takes none.
 BACKLOG_MAX = 10_000
+#: Records that are remembered after they were written, so that draining them soon needs no reading.
+REMEMBERED_MAX = 4_096
 #: How long a drained segment is kept, against a power cut. Kernels write dirty pages back within 30 s.
 DRAINED_KEPT_NS = 60 * 1_000_000_000
 
@@ -111,6 +113,9 @@ class Spool:
         self._done: deque[tuple[int, Segment]] = deque()  # drained, and when
         self._backlog: deque[bytes] = deque()
         self._gathered: list[bytes] = []
+        self._gathered_settled: list[Settled] = []
+        #: What was written last, in order: the segment, the offset at which the frame begins, the frame.
+        self._remembered: deque[tuple[int, int, Frame]] = deque()
         self._unsynced: list[int] = []  # closed segments' and the directory's descriptors
         self._dirty = False
         self._failing = False
@@ -143,6 +148,7 @@ class Spool:
             for segment in self._segments:
                 segment.path.unlink(missing_ok=True)
         self._segments.clear()
+        self._remembered.clear()
         if self._reading is not None:
             os.close(self._reading[1])
             self._reading = None
@@ -190,6 +196,7 @@ class Spool:
     def gather(self, settled: Settled) -> bool:
         """Add one record that is to be written with others, by `flush`: True for the first of them. Raises as `append`."""
         self._gathered.append(encode_frame(settled))
+        self._gathered_settled.append(settled)
         return len(self._gathered) == 1
 
     def flush(self) -> None:
@@ -197,10 +204,44 @@ class Spool:
         frames = self._gathered
         if not frames:
             return
+        settled = self._gathered_settled
         self._gathered = []
+        self._gathered_settled = []
         if self._backlog or not self._write(b"".join(frames), len(frames)):
             self._backlog.extend(frames)
             self.retry()
+        else:
+            self._remember(frames, settled)
+
+    def _remember(self, frames: list[bytes], settled: list[Settled]) -> None:
+        """These are the last that the newest segment has."""
+        segment = self._segments[-1]
+        remembered = self._remembered
+        start = segment.size
+        for frame in frames:
+            start -= len(frame)
+        for place, frame in enumerate(frames):
+            end = start + len(frame)
+            remembered.append((segment.number, start, Frame(frame[HEADER_BYTES:], end, settled[place])))
+            start = end
+        while len(remembered) > REMEMBERED_MAX:
+            remembered.popleft()
+
+    def _recalled(self, records_max: int) -> Unread | None:
+        """The oldest records that are not drained, at most so many, if they are remembered."""
+        segment, offset = self.drained
+        remembered = self._remembered
+        while remembered and (remembered[0][0], remembered[0][1]) < (segment, offset):
+            remembered.popleft()
+        if not remembered or remembered[0][0] != segment or remembered[0][1] != offset:
+            return None
+        frames: list[Frame] = []
+        for number, start, frame in remembered:
+            if number != segment or start != offset or len(frames) == records_max:
+                break
+            frames.append(frame)
+            offset = frame.end
+        return Unread(segment, frames)
 
     def retry(self) -> None:
         """Write what waits in memory, as far as the disk takes it."""
@@ -288,6 +329,9 @@ class Spool:
     def read(self, records_max: int) -> Unread | None:
         """The oldest records that are not drained, of one segment, at most so many. None when there are none."""
         while True:
+            recalled = self._recalled(records_max)
+            if recalled is not None:
+                return recalled
             segment = self._segments[0]
             offset = self.drained.offset
             size = min(CHUNK_BYTES, segment.size - offset)

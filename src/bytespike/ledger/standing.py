@@ -6,30 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from msgspec import Struct
-
 from bytespike.ledger.account import KeyAccount, Meter
+from bytespike.ledger.values import Standing, WindowStanding
 from bytespike.ledger.windows import SECOND_US, RollingWindow, WindowSpec
-
-
-class WindowStanding(Struct, frozen=True):
-    """`reset`: Unix seconds at which the oldest spend leaves; now, if nothing is in the window."""
-
-    name: str
-    limit: int
-    remaining: int
-    reset: int
-
-
-class Standing(Struct, frozen=True):
-    """`window`: the one with the least left, of the key's and of its owner's in his org; None where neither has a window.
-    `quota_remaining`: likewise of the lifetime quotas, of the wallet where there is none. `org_remaining`: of the org's wallet, None for a key of no org.
-
-    A remainder is negative when more was delivered than was held for it."""
-
-    window: WindowStanding | None
-    quota_remaining: int
-    org_remaining: int | None
 
 
 def standing_of(account: KeyAccount, now_us: int) -> Standing:

@@ -45,10 +45,6 @@ class Metrics:
             self.tallies.add(before.tallies)
             self._before = before.counts
 
-    def answered(self, endpoint: str, status: int) -> None:
-        """A request ended. `status` 0: the caller hung up before it had an answer."""
-        self.tallies.end(endpoint, status)
-
     def counts(self) -> dict[tuple[str, int], int]:
         """Requests that ended, by endpoint and status."""
         return dict(self.tallies.answered)

@@ -18,8 +18,6 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from bytespike.core.usage import Usage
-
 #: Upper bounds of the buckets of durations, milliseconds. A last one takes the rest.
 DURATION_MS: Final = (
     5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 120_000, 300_000, 600_000,
@@ -90,64 +88,6 @@ class Tallies(Struct):
     attempts: dict[tuple[str, str, str], int] = {}
     lag: Histogram = msgspec.field(default_factory=lambda: Histogram([0] * (len(LAG_MS) + 1)))
 
-    def end(self, endpoint: str, status: int) -> None:
-        """A request ended. `status` 0: the caller hung up before it had an answer."""
-        answered = self.answered
-        answered[endpoint, status] = answered.get((endpoint, status), 0) + 1
-
-    def billed(
-        self,
-        key: tuple[str, str, str, bool],
-        outcome: str,
-        latency_ms: int,
-        first_token_ms: int,
-        usage: Usage,
-        credits: int,
-    ) -> None:
-        """An admitted request that was delivered. `key` as in `models`."""
-        tally = self.models.get(key)
-        if tally is None:
-            tally = self._model(key)
-        outcomes = tally.outcomes
-        outcomes[outcome] = outcomes.get(outcome, 0) + 1
-        latency = tally.latency
-        latency.counts[bisect_left(DURATION_MS, latency_ms)] += 1
-        latency.total += latency_ms
-        first = tally.first_token
-        first.counts[bisect_left(DURATION_MS, first_token_ms)] += 1
-        first.total += first_token_ms
-        used = tally.used
-        used[0] += usage.input
-        used[4] += usage.output
-        if usage.cache_read or usage.cache_write_5m or usage.cache_write_1h or usage.reasoning:
-            used[1] += usage.cache_read
-            used[2] += usage.cache_write_5m
-            used[3] += usage.cache_write_1h
-            used[5] += usage.reasoning
-        if usage.web_searches or usage.images or usage.seconds:
-            used[6] += usage.web_searches
-            used[7] += usage.images
-            used[8] += usage.seconds
-        tally.credits += credits
-
-    def unbilled(self, key: tuple[str, str, str, bool], outcome: str) -> None:
-        """An admitted request of which nothing is to be paid."""
-        tally = self.models.get(key)
-        if tally is None:
-            tally = self._model(key)
-        tally.outcomes[outcome] = tally.outcomes.get(outcome, 0) + 1
-
-    def attempted(self, channel_id: str, outcome: str, error: str) -> None:
-        """An upstream call is over."""
-        key = (channel_id, outcome, error)
-        attempts = self.attempts
-        count = attempts.get(key)
-        if count is None:
-            if len(attempts) >= CHANNELS_MAX:
-                key = (OTHER, outcome, error)
-            count = attempts.get(key, 0)
-        attempts[key] = count + 1
-
     def lagged(self, lag_ms: int) -> None:
         """The loop was so late for something."""
         self.lag.counts[bisect_left(LAG_MS, lag_ms)] += 1
@@ -158,12 +98,13 @@ class Tallies(Struct):
         for key, count in other.answered.items():
             self.answered[key] = self.answered.get(key, 0) + count
         for model, tally in other.models.items():
-            self._model(model).add(tally)
+            self.model(model).add(tally)
         for attempt, count in other.attempts.items():
             self.attempts[attempt] = self.attempts.get(attempt, 0) + count
         self.lag.add(other.lag)
 
-    def _model(self, key: tuple[str, str, str, bool]) -> ModelTally:
+    def model(self, key: tuple[str, str, str, bool]) -> ModelTally:
+        """Where such requests are counted. `key` as in `models`."""
         tally = self.models.get(key)
         if tally is None and len(self.models) >= MODELS_MAX:
             client, upstream, _, stream = key

@@ -32,7 +32,8 @@ from bytespike.pricing.estimate import count_tokens, tokens_of_body, tokens_of_c
 from bytespike.providers.abilities import quirks_of, spoken
 from bytespike.providers.access_tokens import TokenRefused, TokenUnavailable
 from bytespike.providers.carriage import Carriage, Parcel
-from bytespike.providers.endpoint import Endpoint, filled
+from bytespike.providers.choice import filled
+from bytespike.providers.endpoint import Endpoint
 from bytespike.routing.candidates import alternatives
 from bytespike.routing.values import Candidate
 from bytespike.upstream.answer import Answer

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bytespike.accounts.key_hash import hash_key
 from bytespike.accounts.records import KeyRecord
 from bytespike.accounts.rules import check_key
-from bytespike.accounts.secrets import hash_key
 from bytespike.errors import InvalidKey
 from bytespike.ledger.account import KeyAccount
 from bytespike.pipeline.parts import Parts

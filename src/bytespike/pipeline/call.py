@@ -69,19 +69,6 @@ class Call(Struct, frozen=True):
     thread: Thread | None = None
 
 
-def called(arrival: Arrival, body: bytes) -> Call:
-    """The call, once its body is there."""
-    return Call(
-        arrival.dialect,
-        arrival.request_id,
-        arrival.headers,
-        body,
-        arrival.dry_run,
-        arrival.started_ns,
-        arrival.addressed,
-    )
-
-
 class Client(Protocol):
     """The caller, as the pipeline sees it: http/ knows how to reach it.
 

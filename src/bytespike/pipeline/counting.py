@@ -13,11 +13,11 @@ from bytespike.core.notices import Notice
 from bytespike.errors import UpstreamError
 from bytespike.pipeline.attempt import AttemptFailed, Requests, attempt, prepare
 from bytespike.pipeline.authenticate import authenticate
-from bytespike.pipeline.call import Arrival, Call, Client, called
+from bytespike.pipeline.call import Arrival, Call, Client
 from bytespike.pipeline.parts import Parts
-from bytespike.pipeline.plan import choose, fitting_prompt_tokens
+from bytespike.pipeline.plan import called, choose, fitting_prompt_tokens
 from bytespike.protocols.gemini import counting as gemini
-from bytespike.providers.endpoint import filled
+from bytespike.providers.choice import filled
 from bytespike.upstream.errors import TransportError
 from bytespike.wire.json import NotJSON, decode_object, encode
 from bytespike.wire.limits import ERROR_BYTES_MAX

@@ -23,9 +23,9 @@ from bytespike.errors import (
 from bytespike.ledger.amounts import format_usd
 from bytespike.pipeline.attempt import AttemptFailed, Requests, attempt, prepare
 from bytespike.pipeline.authenticate import authenticate
-from bytespike.pipeline.call import Arrival, Call, Client, called
+from bytespike.pipeline.call import Arrival, Call, Client
 from bytespike.pipeline.parts import Parts
-from bytespike.pipeline.plan import choose, worst_cost
+from bytespike.pipeline.plan import called, choose, worst_cost
 from bytespike.pipeline.settlement import Settlement
 from bytespike.pipeline.stream import relay_stream
 from bytespike.pipeline.succession import Succession

@@ -18,7 +18,7 @@ from bytespike.errors import (
     PermissionDenied,
     UnsupportedFeature,
 )
-from bytespike.pipeline.call import Call
+from bytespike.pipeline.call import Arrival, Call
 from bytespike.pipeline.not_text import NotText
 from bytespike.pipeline.parts import Parts
 from bytespike.pipeline.values import Cost, Plan
@@ -33,6 +33,19 @@ log = structlog.get_logger("bytespike.pipeline")
 WINDOW_EXCESS = 3
 #: By so much a translation may raise a client's limit, to make room for thinking: the least budget of a Claude.
 RAISED_TOKENS_MAX = 1_024
+
+
+def called(arrival: Arrival, body: bytes) -> Call:
+    """The call, once its body is there."""
+    return Call(
+        arrival.dialect,
+        arrival.request_id,
+        arrival.headers,
+        body,
+        arrival.dry_run,
+        arrival.started_ns,
+        arrival.addressed,
+    )
 
 
 def choose(parts: Parts, call: Call, key: KeyRecord) -> Plan:

@@ -28,7 +28,8 @@ from bytespike.pipeline.carrying import signature, unframed
 from bytespike.providers.abilities import quirks_of, spoken
 from bytespike.providers.access_tokens import AccessTokens, TokenRefused, TokenUnavailable
 from bytespike.providers.carriage import Parcel
-from bytespike.providers.endpoint import Endpoint, filled
+from bytespike.providers.choice import filled
+from bytespike.providers.endpoint import Endpoint
 from bytespike.providers.platforms import DIALECTS
 from bytespike.upstream.answer import Answer
 from bytespike.upstream.client import Client

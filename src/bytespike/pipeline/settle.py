@@ -22,10 +22,12 @@ from bytespike.ledger.records import Attempt, Receipt
 from bytespike.pipeline.attempt import Requests
 from bytespike.pipeline.call import Call
 from bytespike.pipeline.values import Plan, Timing
-from bytespike.pricing.cost import cost
+from bytespike.pricing.cost import cost, prompt_tokens
 from bytespike.pricing.estimate import tokens_of_chars, tokens_of_text
 from bytespike.pricing.price import ONE_PPM
 from bytespike.routing.values import Candidate
+
+_NS_PER_MS = 1_000_000
 
 
 def receipt(
@@ -66,8 +68,8 @@ def receipt(
         multiplier_ppm=plan.multiplier_ppm,
         end_reason=end_reason,
         notices=tuple(map(str, notices)),
-        latency_ms=timing.latency_ms,
-        first_token_ms=timing.first_token_ms,
+        latency_ms=(timing.now_ns - timing.call_ns) // _NS_PER_MS,
+        first_token_ms=max(0, timing.first_byte_ns - timing.call_ns) // _NS_PER_MS,
     )
 
 
@@ -98,11 +100,11 @@ def attempt_record(
         status=status,
         outcome=outcome,
         error=error,
-        input_tokens=usage.prompt_total,
+        input_tokens=prompt_tokens(usage),
         output_tokens=usage.output,
         cost=cost(usage, entry.price, ONE_PPM),
-        latency_ms=timing.attempt_ms,
-        first_token_ms=max(0, timing.first_byte_ns - timing.attempt_ns) // 1_000_000,
+        latency_ms=(timing.now_ns - timing.attempt_ns) // _NS_PER_MS,
+        first_token_ms=max(0, timing.first_byte_ns - timing.attempt_ns) // _NS_PER_MS,
         reason=reason,
         passed_over=passed_over,
     )

@@ -12,7 +12,7 @@ from functools import partial
 from msgspec import structs
 
 from bytespike.ledger.records import Attempt, Receipt
-from bytespike.observe import genai
+from bytespike.observe import counting, genai
 from bytespike.observe.tallies import FAILED, NOBODY
 from bytespike.observe.tracing import CONTENT_BYTES_MAX, Trace, UpstreamCall
 from bytespike.pipeline.call import Call
@@ -45,7 +45,8 @@ def tell_posted(
 ) -> None:
     """Something was delivered, and is billed."""
     tallies = parts.tallies
-    tallies.billed(
+    counting.billed(
+        tallies,
         (receipt.protocol, receipt.upstream_protocol, receipt.model, receipt.stream),
         receipt.end_reason,
         receipt.latency_ms,
@@ -54,7 +55,7 @@ def tell_posted(
         receipt.credits,
     )
     for attempt in attempts:
-        tallies.attempted(attempt.channel_id, attempt.outcome, attempt.error)
+        counting.attempted(tallies, attempt.channel_id, attempt.outcome, attempt.error)
     if trace is not None and trace.sampled:
         trace.attributes[genai.CREDITS] = receipt.credits
         _tell(parts, trace, call, plan, attempts, receipt.end_reason, receipt)
@@ -70,9 +71,9 @@ def tell_voided(
         upstream = _dialect_of(plan, attempts[-1])
         outcome = attempts[-1].outcome
     tallies = parts.tallies
-    tallies.unbilled((call.dialect.name, upstream, plan.model.slug, plan.peek.stream), outcome)
+    counting.unbilled(tallies, (call.dialect.name, upstream, plan.model.slug, plan.peek.stream), outcome)
     for attempt in attempts:
-        tallies.attempted(attempt.channel_id, attempt.outcome, attempt.error)
+        counting.attempted(tallies, attempt.channel_id, attempt.outcome, attempt.error)
     if trace is not None and trace.sampled:
         if outcome == FAILED:
             trace.attributes[genai.ERROR_TYPE] = attempts[-1].error

@@ -34,6 +34,7 @@ from bytespike.pipeline.threads import keeping as keeping_of
 from bytespike.pipeline.translation import Translation
 from bytespike.pipeline.unary import reply_of
 from bytespike.pipeline.values import Plan, Prepared
+from bytespike.pricing.cost import nothing
 from bytespike.upstream.answer import Answer
 from bytespike.upstream.errors import TransportError
 
@@ -173,7 +174,7 @@ class _Ending:
     @staticmethod
     def whole(relay: Tap, requests: Requests) -> _Ending:
         usage = relay.usage
-        if usage is None or not usage.prompt_total + usage.output:
+        if usage is None or nothing(usage):
             usage = usage_of_unreported(relay.produced_chars, requests)
         return _Ending(usage)
 
@@ -313,7 +314,7 @@ async def _whole_as_stream(
         raise failed_answer(wrong, prepared, answer.status) from None
     notices: tuple[Notice, ...] = (*prepared.notices, *writer.notices)
     usage = response.usage
-    if not usage.prompt_total + usage.output:
+    if nothing(usage):
         usage = usage_of_answer(response, requests)
     keeping = keeping_of(parts, call, settlement.candidate, native=prepared.same)
     if keeping is not None:

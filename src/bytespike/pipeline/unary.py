@@ -14,6 +14,7 @@ from bytespike.pipeline.settlement import Settlement
 from bytespike.pipeline.threads import keeping as keeping_of
 from bytespike.pipeline.threads import original_of
 from bytespike.pipeline.values import Plan, Prepared
+from bytespike.pricing.cost import nothing
 from bytespike.upstream.answer import Answer
 from bytespike.upstream.errors import TransportError
 
@@ -49,12 +50,12 @@ async def relay_unary(
     try:
         if prepared.same:
             body, usage = prepared.dialect.patch_response(body, plan.requested)
-            if usage is None or not usage.prompt_total + usage.output:
+            if usage is None or nothing(usage):
                 usage = _counted(prepared, body, requests)
         else:
             response = restored_response(prepared.dialect.read_response(body), prepared.renamed)
             usage = response.usage
-            if not usage.prompt_total + usage.output:
+            if nothing(usage):
                 usage = usage_of_answer(response, requests)
             written = call.dialect.write_response(response, reply_of(parts, call, plan, prepared))
             body = written.body

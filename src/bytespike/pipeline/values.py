@@ -66,15 +66,3 @@ class Timing(Struct, frozen=True):
     attempt_ns: int
     first_byte_ns: int
     now_ns: int
-
-    @property
-    def latency_ms(self) -> int:
-        return (self.now_ns - self.call_ns) // 1_000_000
-
-    @property
-    def first_token_ms(self) -> int:
-        return max(0, self.first_byte_ns - self.call_ns) // 1_000_000
-
-    @property
-    def attempt_ms(self) -> int:
-        return (self.now_ns - self.attempt_ns) // 1_000_000

@@ -27,9 +27,21 @@ _PER_FEE = 1_000_000
 _PER_SEARCH = 1_000
 
 
+def prompt_tokens(usage: Usage) -> int:
+    """Every prompt token, cached or not, as `Usage.prompt_total`: for the path of every request."""
+    return usage.input + usage.cache_read + usage.cache_write_5m + usage.cache_write_1h
+
+
+def nothing(usage: Usage) -> bool:
+    """Nobody reported a token."""
+    return not (
+        usage.input or usage.output or usage.cache_read or usage.cache_write_5m or usage.cache_write_1h
+    )
+
+
 def numerator(usage: Usage, price: Price) -> int:
     """What a usage costs before the multiplier, in 10^-6 micro-dollars."""
-    rates = price if price.tiers is UNSET else price.at(usage.prompt_total)
+    rates = price if price.tiers is UNSET else price.at(prompt_tokens(usage))
     total = usage.input * rates.input + usage.output * rates.output
     if usage.cache_read:
         total += usage.cache_read * rates.cache_read

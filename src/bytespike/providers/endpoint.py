@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Protocol
-from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -18,17 +17,6 @@ from bytespike.providers.platforms import PLATFORMS, SURFACES, Platform, Surface
 from bytespike.wire.address import Origin, Proxy, parse_proxy, parse_url
 from bytespike.wire.headers import render_headers
 
-#: Which dialect a client's is translated to when the channel does not speak it, best first: the closest relative, then
-#: the one that can carry the most.
-TRANSLATIONS: Mapping[str, tuple[str, ...]] = {
-    "anthropic_messages": ("openai_responses", "gemini", "openai_chat"),
-    "openai_chat": ("openai_responses", "anthropic_messages", "gemini"),
-    "openai_responses": ("openai_chat", "anthropic_messages", "gemini"),
-    "gemini": ("anthropic_messages", "openai_responses", "openai_chat"),
-}
-
-_MODEL = b"{model}"
-_SEGMENT = b"{segment}"
 _CONTENT_TYPE = (b"content-type", b"application/json")
 _CONTENT_TYPE_LINE = render_headers([_CONTENT_TYPE])
 
@@ -85,15 +73,6 @@ def typed(head: bytes, content_type: bytes) -> bytes:
     """An endpoint's header lines, for a body that is not JSON; b"" for a request that has none."""
     line = b"" if not content_type else render_headers([(b"content-type", content_type)])
     return head.replace(_CONTENT_TYPE_LINE, line, 1)
-
-
-def filled(target: bytes, model: str) -> bytes:
-    """The path with the model's name in it, where it has a place for one."""
-    if _MODEL in target:
-        return target.replace(_MODEL, quote(model, safe="/@").encode("ascii"))
-    if _SEGMENT in target:
-        return target.replace(_SEGMENT, quote(model, safe="").encode("ascii"))
-    return target
 
 
 class ChannelUnusable(ValueError):
@@ -207,20 +186,3 @@ def _pair(name: str, value: str) -> tuple[bytes, bytes]:
         return name.encode("ascii"), value.encode("ascii")
     except UnicodeEncodeError:
         raise ValueError("a header name, a header value or the credential is not ASCII") from None
-
-
-def choose_dialect(
-    spoken: Mapping[str, Endpoint], client_dialect: str, *, translate: bool = True
-) -> str | None:
-    """The dialect in which a channel is asked on behalf of a client: the client's own where the channel speaks it, so
-    that bytes pass through, else the best that it can be translated to. None: there is none.
-
-    `translate` False allows no translation.
-    """
-    if client_dialect in spoken:
-        return client_dialect
-    if translate:
-        for dialect in TRANSLATIONS.get(client_dialect, ()):
-            if dialect in spoken:
-                return dialect
-    return None

@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 
-from bytespike.providers.endpoint import TRANSLATIONS, choose_dialect
+from bytespike.providers.choice import TRANSLATIONS, choose_dialect
 from bytespike.routing.ceilings import Ceilings
 from bytespike.routing.health import SHARE_UNIT, HealthBoard, probed, usable
 from bytespike.routing.values import C, Candidate, ChannelHealth, Passed, Routable

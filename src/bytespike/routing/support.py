@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
 from bytespike.catalog.models import Model
-from bytespike.providers.endpoint import choose_dialect
+from bytespike.providers.choice import choose_dialect
 from bytespike.routing.values import Routable
 
 Support: TypeAlias = Literal["native", "translated"]

@@ -11,10 +11,10 @@ from bytespike.accounts import aliases, channels, groups, keys, prices, users
 from bytespike.accounts.channels import ChannelChanges
 from bytespike.accounts.directory import Directory
 from bytespike.accounts.groups import GroupChanges
+from bytespike.accounts.key_hash import hash_key
 from bytespike.accounts.keys import KeyChanges
 from bytespike.accounts.prices import Rates
 from bytespike.accounts.records import KeyRecord
-from bytespike.accounts.secrets import hash_key
 from bytespike.accounts.users import UserChanges
 from bytespike.catalog.load import Alias
 from bytespike.pricing.price import Price

@@ -4,6 +4,7 @@ import hashlib
 import pytest
 from argon2 import PasswordHasher
 
+from bytespike.accounts.key_hash import hash_key
 from bytespike.accounts.passwords import (
     NOBODY,
     PASSWORD_CHARS_MAX,
@@ -12,7 +13,7 @@ from bytespike.accounts.passwords import (
     hash_password,
     verify_password,
 )
-from bytespike.accounts.secrets import Place, SecretBox, SecretUnreadable, hash_key
+from bytespike.accounts.secrets import Place, SecretBox, SecretUnreadable
 from bytespike.errors import InvalidRequest
 
 BOX = SecretBox(bytes(32))

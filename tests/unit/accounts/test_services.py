@@ -11,10 +11,10 @@ from bytespike.accounts import aliases, channels, groups, keys, prices, sessions
 from bytespike.accounts.channels import ChannelChanges
 from bytespike.accounts.control import Write
 from bytespike.accounts.groups import GroupChanges, NewGroup, format_multiplier, parse_multiplier
+from bytespike.accounts.key_hash import hash_key
 from bytespike.accounts.keys import KeyChanges, NewKey
 from bytespike.accounts.passwords import hash_password
 from bytespike.accounts.prices import AHEAD_US_MAX, Rates
-from bytespike.accounts.secrets import hash_key
 from bytespike.accounts.users import NewUser, UserChanges
 from bytespike.catalog.load import Alias
 from bytespike.errors import GatewayError, InvalidKey, InvalidRequest, NotFound, PermissionDenied

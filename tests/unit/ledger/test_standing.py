@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from bytespike.ledger.entries import org_wallet
-from bytespike.ledger.standing import Standing, WindowStanding
+from bytespike.ledger.values import Standing, WindowStanding
 from tests.support.ledger_house import START_US, USD, house, key_record, running
 
 

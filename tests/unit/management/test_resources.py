@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from bytespike.accounts import groups, prices
+from bytespike.accounts.key_hash import hash_key
 from bytespike.accounts.prices import Rates
-from bytespike.accounts.secrets import hash_key
 from bytespike.http.management.pricing import price_list
 from bytespike.ledger import transfers
 from bytespike.protocols.fidelity import load_features

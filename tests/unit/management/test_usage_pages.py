@@ -15,8 +15,8 @@ import pytest
 from msgspec import structs
 
 from bytespike.accounts import caps, members, users
+from bytespike.accounts.key_hash import hash_key
 from bytespike.accounts.keys import MintedKey
-from bytespike.accounts.secrets import hash_key
 from bytespike.catalog.models import ImageRate, TokenTier, VideoRate
 from bytespike.core.usage import Usage
 from bytespike.http.management import billing

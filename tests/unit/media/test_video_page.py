@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from bytespike.accounts.secrets import hash_key
+from bytespike.accounts.key_hash import hash_key
 from bytespike.media.tasks.callbacks import signature
 
 PAGE = (Path(__file__).parents[3] / "docs" / "howto" / "video.md").read_text("utf-8")

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bytespike.core.usage import Usage
-from bytespike.observe import families, shelf
+from bytespike.observe import counting, families, shelf
 from bytespike.observe.metrics import ORIGINS_MAX, Metrics, few_origins
 from bytespike.observe.shelf import Reading, Shelf
 from tests.support.reference import REFERENCE, metrics_text, replaced
@@ -31,9 +31,9 @@ def value(page: bytes, name: str, **labels: str) -> float:
 
 def count(metrics: Metrics, times: int = 1) -> None:
     for _ in range(times):
-        metrics.answered("messages", 200)
-        metrics.tallies.billed(KEY, "completed", 90, 20, Usage(input=5, output=7), 100)
-        metrics.tallies.attempted("chn_1", "completed", "")
+        counting.end(metrics.tallies, "messages", 200)
+        counting.billed(metrics.tallies, KEY, "completed", 90, 20, Usage(input=5, output=7), 100)
+        counting.attempted(metrics.tallies, "chn_1", "completed", "")
         metrics.tallies.lagged(3)
 
 
@@ -41,8 +41,8 @@ def test_a_page_tells_what_was_counted():
     metrics = Metrics()
     metrics.channel_name = {"chn_1": "first"}.get
     count(metrics, 3)
-    metrics.tallies.unbilled(KEY, "failed")
-    metrics.tallies.attempted("chn_2", "failed", "timeout")
+    counting.unbilled(metrics.tallies, KEY, "failed")
+    counting.attempted(metrics.tallies, "chn_2", "failed", "timeout")
     page = metrics.render()
     model = {
         "dialect": "openai_chat",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bytespike.core.usage import Usage
+from bytespike.observe import counting
 from bytespike.observe.tallies import CHANNELS_MAX, DURATION_MS, MODELS_MAX, OTHER, Tallies
 
 KEY = ("openai_chat", "anthropic_messages", "claude-sonnet-4-6", True)
@@ -14,7 +15,7 @@ USAGE = Usage(
 
 
 def billed(tallies: Tallies, key: tuple[str, str, str, bool] = KEY, latency_ms: int = 100) -> None:
-    tallies.billed(key, "completed", latency_ms, 30, USAGE, 1_234)
+    counting.billed(tallies, key, "completed", latency_ms, 30, USAGE, 1_234)
 
 
 def test_a_billed_request_is_in_every_figure():
@@ -40,7 +41,7 @@ def test_a_duration_falls_into_the_first_bucket_that_takes_it():
 
 def test_a_request_that_is_not_billed_has_an_outcome_and_no_duration():
     tallies = Tallies()
-    tallies.unbilled(KEY, "failed")
+    counting.unbilled(tallies, KEY, "failed")
     assert tallies.models[KEY].outcomes == {"failed": 1}
     assert not any(tallies.models[KEY].latency.counts)
 
@@ -52,7 +53,7 @@ def test_models_and_channels_beyond_the_bound_are_counted_together():
     assert len(tallies.models) == MODELS_MAX + 1
     assert tallies.models["gemini", "gemini", OTHER, False].outcomes == {"completed": 50}
     for number in range(CHANNELS_MAX + 50):
-        tallies.attempted(f"chn_{number}", "failed", "timeout")
+        counting.attempted(tallies, f"chn_{number}", "failed", "timeout")
     assert len(tallies.attempts) == CHANNELS_MAX + 1
     assert tallies.attempts[OTHER, "failed", "timeout"] == 50
 
@@ -63,9 +64,9 @@ def test_the_sum_of_two_processes_is_what_one_would_have_counted():
         for each in (tallies, all_of_it):
             for _ in range(place):
                 billed(each, latency_ms=place * 1000)
-                each.end("messages", 200)
-            each.attempted("chn_1", "completed", "")
-            each.unbilled(("gemini", "none", "m", False), "refused")
+                counting.end(each, "messages", 200)
+            counting.attempted(each, "chn_1", "completed", "")
+            counting.unbilled(each, ("gemini", "none", "m", False), "refused")
             each.lagged(place)
     one.add(two)
     assert one == all_of_it
@@ -74,8 +75,8 @@ def test_the_sum_of_two_processes_is_what_one_would_have_counted():
 def test_tallies_survive_their_file():
     tallies = Tallies()
     billed(tallies)
-    tallies.end("messages", 200)
-    tallies.attempted("chn_1", "failed", "timeout")
+    counting.end(tallies, "messages", 200)
+    counting.attempted(tallies, "chn_1", "failed", "timeout")
     tallies.lagged(3)
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(tallies), type=Tallies) == tallies
 

@@ -25,7 +25,8 @@ from bytespike.providers.bedrock.errors import told
 from bytespike.providers.bedrock.framing import BrokenFrame, message_bytes
 from bytespike.providers.bedrock.unframing import BedrockEvents
 from bytespike.providers.carriage import Parcel
-from bytespike.providers.endpoint import ChannelUnusable, endpoint, filled
+from bytespike.providers.choice import filled
+from bytespike.providers.endpoint import ChannelUnusable, endpoint
 from bytespike.wire.address import Origin
 
 KEYS = "AKIDEXAMPLE:wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"

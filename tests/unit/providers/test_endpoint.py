@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec import Struct, structs
 
-from bytespike.providers.endpoint import TRANSLATIONS, ChannelUnusable, choose_dialect, endpoint, endpoints
+from bytespike.providers.choice import TRANSLATIONS, choose_dialect
+from bytespike.providers.endpoint import ChannelUnusable, endpoint, endpoints
 from bytespike.providers.platforms import DIALECTS
 from bytespike.wire.address import Origin, Proxy
 

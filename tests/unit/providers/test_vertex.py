@@ -17,7 +17,8 @@ from bytespike.errors import InvalidRequest, NoAvailableChannel, UpstreamError
 from bytespike.protocols import anthropic_messages, gemini
 from bytespike.providers.access_tokens import TokenRefused, TokenUnavailable
 from bytespike.providers.carriage import Parcel
-from bytespike.providers.endpoint import ChannelUnusable, Endpoint, endpoint, filled
+from bytespike.providers.choice import filled
+from bytespike.providers.endpoint import ChannelUnusable, Endpoint, endpoint
 from bytespike.providers.vertex.service_account import ServiceAccount, one_line
 from bytespike.wire.address import Origin
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from bytespike.http.inbound.asgi import App, Headers, Message, Scope
 from bytespike.http.inbound.exchange import Line
 from bytespike.http.inbound.request import ClientGone, Inbound
@@ -69,7 +71,8 @@ async def serve_asgi(app: App, inbound: Inbound, line: Line, request_id: str) ->
             line.respond(status, head, body)
         ended = ended or not more
 
-    await app(scope, receive, send)
+    # A task of its own: libraries that the management application is made of want a real one.
+    await asyncio.ensure_future(app(scope, receive, send))
     if not ended:
         line.abort()
     return status

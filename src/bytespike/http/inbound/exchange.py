@@ -141,15 +141,12 @@ class Exchange:
     # --- within ------------------------------------------------------------------------------------------------
 
     def _common(self) -> bytes:
-        request_id = self.request_id.encode()
+        request_id = self.request_id
+        lines = "request-id: " + request_id + "\r\nx-request-id: " + request_id + "\r\n"
         account = self._account
-        if account is None:
-            return b"request-id: %b\r\nx-request-id: %b\r\n" % (request_id, request_id)
-        return b"request-id: %b\r\nx-request-id: %b\r\n%b" % (
-            request_id,
-            request_id,
-            accounting_lines(self._ledger.standing(account), self._held),
-        )
+        if account is not None:
+            lines += accounting_lines(self._ledger.standing(account), self._held)
+        return lines.encode("ascii")
 
 
 def notices_line(notices: Sequence[Notice | str]) -> bytes:

@@ -20,6 +20,7 @@ from bytespike.http.inbound.request import ClientGone, Inbound
 from bytespike.http.readiness import Readiness
 from bytespike.ids import NewId
 from bytespike.ledger.ledger import Ledger
+from bytespike.observe import counting
 from bytespike.observe.metrics import Metrics
 from bytespike.observe.tracing import Tracing
 from bytespike.pipeline.parts import Limits
@@ -172,7 +173,7 @@ class GatewayApp:
                 route.dialect_for(inbound),
             )
         finally:
-            self._metrics.answered(route.name, exchange.status)
+            counting.end(self._metrics.tallies, route.name, exchange.status)
             if began_ns and tracing is not None:
                 tracing.end(request_id, route.name, exchange.status, began_ns)
 

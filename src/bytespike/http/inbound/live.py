@@ -42,6 +42,7 @@ from bytespike.http.statuses import STATUS
 from bytespike.http.websocket import SocketClosed, WebSocket
 from bytespike.ids import NewId
 from bytespike.ledger.account import KeyAccount
+from bytespike.observe import counting
 from bytespike.observe.metrics import Metrics
 from bytespike.pipeline.authenticate import authenticate
 from bytespike.pipeline.call import Arrival
@@ -201,7 +202,7 @@ class Live:
                         socket, self._error(InternalError(f"something went wrong; {request_id}")), lane
                     )
                 finally:
-                    self._metrics.answered("responses_socket", status)
+                    counting.end(self._metrics.tallies, "responses_socket", status)
                     if tracing is not None:
                         tracing.end(request_id, "responses_socket", status, began_ns)
         finally:

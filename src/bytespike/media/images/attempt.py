@@ -24,7 +24,8 @@ from bytespike.media.adapter import UpstreamCall
 from bytespike.media.drawing import Asked, Drawing, Drawn, ImageAdapter, Tokens
 from bytespike.media.images.parts import DRAWERS, ImageParts
 from bytespike.media.order import Order
-from bytespike.providers.endpoint import Endpoint, filled, typed
+from bytespike.providers.choice import filled
+from bytespike.providers.endpoint import Endpoint, typed
 from bytespike.upstream.answer import Answer
 from bytespike.upstream.errors import TransportError, told_of
 from bytespike.upstream.limits import Timeouts

@@ -8,7 +8,7 @@ from bytespike.ledger.records import Attempt, Receipt
 from bytespike.media.images.call import ImageCall
 from bytespike.media.images.parts import ImageParts
 from bytespike.media.images.plan import ImagePlan
-from bytespike.observe import genai
+from bytespike.observe import counting, genai
 from bytespike.observe.tallies import FAILED, NOBODY
 from bytespike.observe.tracing import Trace, UpstreamCall
 
@@ -32,7 +32,8 @@ def tell_posted(
     trace: Trace | None,
 ) -> None:
     """Something was delivered, and is billed."""
-    parts.tallies.billed(
+    counting.billed(
+        parts.tallies,
         (receipt.protocol, receipt.upstream_protocol, receipt.model, receipt.stream),
         receipt.end_reason,
         receipt.latency_ms,
@@ -61,7 +62,7 @@ def tell_voided(
     if attempts:
         upstream = _asked_in(plan, attempts[-1])
         outcome = attempts[-1].outcome
-    parts.tallies.unbilled((call.protocol, upstream, plan.model.slug, stream), outcome)
+    counting.unbilled(parts.tallies, (call.protocol, upstream, plan.model.slug, stream), outcome)
     _count(parts, attempts)
     if trace is not None:
         if outcome == FAILED:
@@ -71,7 +72,7 @@ def tell_voided(
 
 def _count(parts: ImageParts, attempts: Sequence[Attempt]) -> None:
     for attempt in attempts:
-        parts.tallies.attempted(attempt.channel_id, attempt.outcome, attempt.error)
+        counting.attempted(parts.tallies, attempt.channel_id, attempt.outcome, attempt.error)
 
 
 def _tell(
