@@ -32,7 +32,7 @@ decode_settled = msgspec.msgpack.Decoder(_StoredSettled).decode
 Fault: TypeAlias = Literal["", "cut", "damaged"]
 
 
-class Frame(NamedTuple):
+class Frame(msgspec.Struct, frozen=True):
     """A payload, and the offset in the file at which its frame ends. `settled`: what it holds, where this process wrote it
     a moment ago and has not forgotten."""
 
