@@ -235,7 +235,7 @@ class Meter(Borrowed):
             (limit, self.windows[name], _SPECS[name]) for name, limit in limits.items() if name != LIFETIME
         )
         if quota != self.quota or [cap[0] for cap in caps] != [cap[0] for cap in self.caps]:
-            self.shed(0)
+            self.limited_anew()
         self.quota = quota
         self.caps = caps
 
@@ -326,9 +326,9 @@ class KeyAccount(Meter):
     def follow(self, record: CappedKey) -> None:
         """Take over new caps. Everything that they need is tracked already."""
         if record.concurrency != self.record.concurrency:
-            self.owner.slots.shed(0)
+            self.owner.slots.limited_anew()
         if record.rpm != self.record.rpm:
-            self.owner.starts.shed(0)
+            self.owner.starts.limited_anew()
         self.record = record
         self.refused_until_ns = 0
         for meter in self.meters():

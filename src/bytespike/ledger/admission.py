@@ -60,27 +60,30 @@ def covered(account: KeyAccount, on_model: Meter | None, amount: int, monotonic_
     if amount and not money_covered(account, on_model, amount):
         return False
     slots = account.owner.slots
-    if slots.in_flight >= slots.granted or slots.in_flight >= record.concurrency:
+    if slots.over or slots.in_flight >= slots.granted or slots.in_flight >= record.concurrency:
         return False
     if record.rpm is None:
         return True
     starts = account.owner.starts
-    return starts.recent.total(monotonic_us) < min(starts.granted, record.rpm)
+    return not starts.over and starts.recent.total(monotonic_us) < min(starts.granted, record.rpm)
 
 
 def money_covered(account: KeyAccount, on_model: Meter | None, amount: int) -> bool:
     """The same for the amount alone."""
     wallet = account.wallet
-    if amount > wallet.granted - wallet.undrained - wallet.held:
+    if wallet.over or amount > wallet.granted - wallet.undrained - wallet.held:
         return False
-    if account.capped and amount > account.granted - account.undrained - account.held:
-        return False
-    member = account.member
-    if member is not None and member.capped and amount > member.granted - member.undrained - member.held:
-        return False
-    if on_model is None or not on_model.capped:
+    return (
+        _meter_covers(account, amount)
+        and (account.member is None or _meter_covers(account.member, amount))
+        and (on_model is None or _meter_covers(on_model, amount))
+    )
+
+
+def _meter_covers(meter: Meter, amount: int) -> bool:
+    if not meter.capped:
         return True
-    return amount <= on_model.granted - on_model.undrained - on_model.held
+    return not meter.over and amount <= meter.granted - meter.undrained - meter.held
 
 
 def fits(account: KeyAccount, on_model: Meter | None, amount: int, now_us: int) -> bool:

@@ -158,7 +158,7 @@ class Book:
                 async with reading(self._engine) as connection:
                     wallet.balance = await _balance(connection, ref) or 0
                 # There may be less than was borrowed: ask again before holding against it.
-                wallet.shed(0)
+                wallet.limited_anew()
             elif kind == "key" and (account := self.accounts.get(ref)) is not None:
                 async with reading(self._engine) as connection:
                     account.spent = await _spent(connection, ref)

@@ -55,10 +55,11 @@ class Borrowed:
     """One cap, as this process shares it. Units are the cap's: micro-dollars, or requests.
 
     `granted`: what it has borrowed, in all. `others`: what all others together have. `low`: when so little is free of
-    `granted`, it is time to borrow more. `busy`: something was taken since somebody looked for idle leases.
+    `granted`, it is time to borrow more. `busy`: something was taken since somebody looked for idle leases. `over`: what is
+    in use may be more than a limit that became lower leaves; nothing is held against it again before the database was asked.
     """
 
-    __slots__ = ("busy", "cap", "granted", "low", "others")
+    __slots__ = ("busy", "cap", "granted", "low", "others", "over")
 
     def __init__(self, cap: str) -> None:
         self.cap = cap
@@ -66,6 +67,7 @@ class Borrowed:
         self.others = 0
         self.low = NEVER_LOW
         self.busy = False
+        self.over = False
 
     def used(self, monotonic_us: int) -> int:
         """What is spent and not drained, and what is held. Each kind of cap says it."""
@@ -79,9 +81,16 @@ class Borrowed:
         self.low = NEVER_LOW
         return max(0, used)
 
-    def grant(self, amount: int, others: int, needed: int) -> None:
-        """The row says `amount` now; `needed` would have done."""
+    def limited_anew(self) -> None:
+        """There is another limit than the one that was borrowed under, or less of what is shared. What is idle is not held
+        against any more, and neither is what is in use, once it is idle again."""
+        self.shed(0)
+        self.over = True
+
+    def grant(self, amount: int, others: int, needed: int, room: int) -> None:
+        """The row says `amount` now; `needed` would have done. `room`: the most that it may have."""
         self.granted = amount
+        self.over = amount > room
         self.others = others
         self.low = (amount - needed) // LOW_SHARE if amount > needed else NEVER_LOW
 

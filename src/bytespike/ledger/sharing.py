@@ -171,7 +171,8 @@ class Sharing:
             for cap, amount in amounts.items():
                 meter = self._book.find_borrowed(cap)
                 if meter is not None:
-                    self._grant(meter, amount, meter.others, amount)
+                    # Whether it is more than a limit leaves is seen when somebody asks for more.
+                    self._grant(meter, amount, meter.others, amount, 0)
         self._agreed = True
         self._count_on_us(began_ns)
         others = await self._look_around()
@@ -269,11 +270,11 @@ class Sharing:
                 await lending.put(connection, self._me.id, changed, self._version())
             await connection.commit()
             for cap, (new, needed) in plan.amounts.items():
-                self._grant(plan.meters[cap], new, facts.others.get(cap, 0), needed)
+                self._grant(plan.meters[cap], new, facts.others.get(cap, 0), needed, plan.rooms[cap])
             if account.record is not record:
                 # The limits changed while we asked: what was lent under the old ones is not held against.
                 for each in plan.meters.values():
-                    each.shed(self._clock.monotonic_ns() // _NS_PER_US)
+                    each.limited_anew()
         self.borrowings += 1
         short = frozenset(plan.short)
         theirs = {place: version for place, version in facts.theirs.items() if place[0] in short}
@@ -315,7 +316,7 @@ class Sharing:
                 amounts[cap] = (needed, needed)
             else:
                 amounts[cap] = (max(slice_of(room, needed, facts.borrowers), meter.granted), needed)
-        return _Plan(amounts, meters, short)
+        return _Plan(amounts, {cap: room for cap, (room, _) in needs.items()}, meters, short)
 
     def _limits(
         self, account: KeyAccount, on_model: Meter | None, amount: int, places: int
@@ -334,8 +335,8 @@ class Sharing:
         if record.rpm is not None:
             yield account.owner.starts, record.rpm, places
 
-    def _grant(self, meter: Borrowed, amount: int, others: int, needed: int) -> None:
-        meter.grant(amount, others, needed)
+    def _grant(self, meter: Borrowed, amount: int, others: int, needed: int, room: int) -> None:
+        meter.grant(amount, others, needed, room)
         if amount:
             meter.busy = True
             self._lent[meter.cap] = meter
@@ -387,9 +388,11 @@ class Sharing:
 
 
 class _Plan(Struct, frozen=True):
-    """`amounts`: by cap, what to have and how much of that is needed. `short`: the caps of which there is too little."""
+    """By cap: `amounts`, what to have and how much of that is needed, and `rooms`, the most that it may be. `short`: the caps
+    of which there is too little."""
 
     amounts: dict[str, tuple[int, int]]
+    rooms: dict[str, int]
     meters: dict[str, Borrowed]
     short: list[str]
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from bytespike.core.usage import Usage
-from bytespike.pricing.price import Price
+from bytespike.pricing.price import ONE_PPM, Price
 
 #: What the numerators below are counted in: 10^-12 micro-dollars.
 DENOMINATOR = 10**12
@@ -61,5 +61,10 @@ def cost(usage: Usage, price: Price, multiplier_ppm: int) -> int:
 
     Images and seconds of video are not priced here: their price tables are the catalog's.
     """
-    total = numerator(usage, price) * multiplier_ppm
-    return (total + _HALF) // DENOMINATOR if total > 0 else 0
+    total = numerator(usage, price)
+    if total <= 0:
+        return 0
+    if multiplier_ppm == ONE_PPM:
+        # The same with smaller numbers, which are cheaper.
+        return (total + ONE_PPM // 2) // ONE_PPM
+    return (total * multiplier_ppm + _HALF) // DENOMINATOR

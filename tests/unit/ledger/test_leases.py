@@ -282,6 +282,72 @@ def test_a_lower_limit_holds_for_what_was_borrowed_under_a_higher_one(tmp_path: 
     with_two(tmp_path, body)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "refusal"),
+    [
+        ({"quota": 9 * USD}, {"quota": 2 * USD}, QuotaExceeded),
+        ({"limit_5h": 9 * USD}, {"limit_5h": 2 * USD}, RateLimited),
+        ({}, {"quota": 2 * USD}, QuotaExceeded),
+        (
+            {"caps": (ModelCap("m", "lifetime", 9 * USD),)},
+            {"caps": (ModelCap("m", "lifetime", 2 * USD),)},
+            QuotaExceeded,
+        ),
+    ],
+)
+def test_what_was_in_use_under_a_higher_limit_is_not_held_against_when_it_is_free_again(
+    tmp_path: Path, before: dict[str, object], after: dict[str, object], refusal: type[Exception]
+) -> None:
+    async def body(built: House, first: Ledger, second: Ledger) -> None:
+        one, _other = await both(built, first, second, **before)
+        hold = await first.acquire(one, "r1", 6 * USD, "m")
+        lower = key_record(**after)
+        assert (first.account(lower) or await first.open(lower)) is one
+        first.void(hold)
+        with pytest.raises(refusal):
+            await first.acquire(one, "r2", 3 * USD, "m")
+        built.clock.forward(1)
+        first.void(await first.acquire(one, "r3", 2 * USD, "m"))
+
+    with_two(tmp_path, body)
+
+
+def test_slots_that_were_in_use_under_a_higher_limit_are_not_taken_again(tmp_path: Path) -> None:
+    async def body(built: House, first: Ledger, second: Ledger) -> None:
+        one, other = await both(built, first, second, concurrency=4)
+        holds = [await first.acquire(one, f"a{number}", 0) for number in range(2)]
+        theirs = [await second.acquire(other, f"b{number}", 0) for number in range(2)]
+        lower = key_record(concurrency=2)
+        assert first.account(lower) is one
+        assert second.account(lower) is other
+        first.void(holds.pop())
+        # Three are in flight.
+        with pytest.raises(ConcurrencyLimited):
+            await first.acquire(one, "a2", 0)
+        for hold in theirs:
+            second.void(hold)
+        built.clock.forward(1)
+        first.void(await first.acquire(one, "a3", 0))
+        first.void(holds.pop())
+
+    with_two(tmp_path, body)
+
+
+def test_what_was_held_of_a_wallet_is_not_held_again_when_it_was_taken_away_meanwhile(tmp_path: Path) -> None:
+    async def body(built: House, first: Ledger, second: Ledger) -> None:
+        one, _other = await both(built, first, second)
+        hold = await first.acquire(one, "r1", 6 * USD)
+        await built.take(9 * USD)
+        await first.reload("wallet", WALLET)
+        first.void(hold)
+        with pytest.raises(InsufficientBalance):
+            await first.acquire(one, "r2", 2 * USD)
+        built.clock.forward(1)
+        first.void(await first.acquire(one, "r3", 1 * USD))
+
+    with_two(tmp_path, body)
+
+
 def test_a_cap_on_one_model_binds_that_model_alone_in_every_process(tmp_path: Path) -> None:
     async def body(built: House, first: Ledger, second: Ledger) -> None:
         caps = (ModelCap("opus", "lifetime", 2 * USD), ModelCap("opus", "5h", 1 * USD))
