@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 from bytespike.core.json_types import JSON, JSONObject
+from bytespike.protocols.openai_responses.schema import UNREADABLE, decode_echoed
 from bytespike.protocols.openai_responses.tool_names import Native, ToolNames
-from bytespike.wire import json
 
 #: The members that are repeated, with the value of a request that did not say.
 DEFAULTS: Final[JSONObject] = {
@@ -43,11 +43,12 @@ _SUMMARIES: Final = ("summary", "generate_summary")
 def echo_of(body: bytes) -> JSONObject:
     """The members of a request that its response repeats; {} for a body that is no JSON object. Never raises."""
     try:
-        request = json.decode_object(body)
-    except json.NotJSON:
+        request: JSONObject = decode_echoed(body)
+    except UNREADABLE:
         return {}
-    echo: JSONObject = {key: request[key] for key in DEFAULTS if request.get(key) is not None}
-    text = _text(request)
+    format_ = request.pop("response_format", None)
+    echo: JSONObject = {key: value for key, value in request.items() if value is not None}
+    text = _text(echo.get("text"), format_)
     if text is not None:
         echo["text"] = text
     # A tier of "auto" is what was asked for, never what was served.
@@ -59,11 +60,9 @@ def echo_of(body: bytes) -> JSONObject:
     return echo
 
 
-def _text(request: JSONObject) -> JSONObject | None:
+def _text(given: JSON, format_: JSON) -> JSONObject | None:
     """`text` with its format, which the contract also takes as `response_format`."""
-    given = request.get("text")
     text: JSONObject = dict(given) if isinstance(given, dict) else {}
-    format_ = request.get("response_format")
     if text.get("format") is None:
         text["format"] = text_format(format_) if isinstance(format_, dict) else {"type": "text"}
     return text if given is not None or format_ is not None else None
