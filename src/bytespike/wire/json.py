@@ -33,24 +33,28 @@ def decode_object(data: bytes | str) -> JSONObject:
 
 
 def nests_deeper(value: JSON, depth_max: int = JSON_DEPTH_MAX, *, text: bytes | None = None) -> bool:
-    """Whether arrays and objects of a decoded value nest deeper than `depth_max`. Walks level by level, so that its
-    own stack stays flat; every reader that recurses asks it first. `text`: what it was decoded from. The walk visits
-    each value once, which takes a fraction of what it takes to look for brackets in each byte of the text; only a text
-    that has no room for so many is not walked at all."""
+    """Whether arrays and objects of a decoded value nest deeper than `depth_max`, which is also how far this looks: every
+    reader that recurses asks it first. `text`: what it was decoded from. To visit each value once takes a fraction of what
+    it takes to look for brackets in each byte of the text; only a text that has no room for so many is not looked into."""
     if text is not None and len(text) <= 2 * depth_max:
         return False
-    level: list[JSON] = [value] if isinstance(value, (dict, list)) else []
-    for _ in range(depth_max):
-        if not level:
-            return False
-        below: list[JSON] = []
-        for container in level:
-            if isinstance(container, dict):
-                below += [member for member in container.values() if isinstance(member, (dict, list))]
-            elif isinstance(container, list):
-                below += [member for member in container if isinstance(member, (dict, list))]
-        level = below
-    return bool(level)
+    return _deeper(value, depth_max)
+
+
+def _deeper(value: JSON, room: int) -> bool:
+    if isinstance(value, dict):
+        members = [*value.values()]
+    elif isinstance(value, list):
+        members = value
+    else:
+        return False
+    if not room:
+        return True
+    deeper = False
+    for member in members:
+        if isinstance(member, (dict, list)):
+            deeper = deeper or _deeper(member, room - 1)
+    return deeper
 
 
 def _reason(error: Exception) -> str:

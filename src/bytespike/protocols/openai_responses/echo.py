@@ -12,6 +12,7 @@ from typing import Final
 from bytespike.core.json_types import JSON, JSONObject
 from bytespike.protocols.openai_responses.schema import UNREADABLE, decode_echoed
 from bytespike.protocols.openai_responses.tool_names import Native, ToolNames
+from bytespike.wire import json
 
 #: The members that are repeated, with the value of a request that did not say.
 DEFAULTS: Final[JSONObject] = {
@@ -83,15 +84,43 @@ def _tool(tool: JSON) -> JSON:
     return tool
 
 
+_NO_NATIVES: Final[dict[str, Native]] = {}
+#: Each default as it stands in a response's text, and the beginning of a member that has another value.
+_TEXTS: Final = {key: b',"%b":%b' % (key.encode(), json.encode(value)) for key, value in DEFAULTS.items()}
+_BEGINNINGS: Final = {key: b',"%b":' % key.encode() for key in DEFAULTS}
+_DEFAULT_TEXT: Final = b"".join(_TEXTS.values())
+_NOTHING: Final[JSONObject] = {}
+
+
 class Echo:
     """One reply's echo, and what of it decides how the answer is written."""
 
-    __slots__ = ("members", "natives", "summaries")
+    __slots__ = ("_told", "natives", "summaries")
 
     def __init__(self, echo: JSONObject | None) -> None:
-        self.members: JSONObject = DEFAULTS if echo is None else {**DEFAULTS, **echo}
+        self._told: JSONObject = _NOTHING if echo is None else echo
+        tools = self._told.get("tools")
         #: By the hub's name, how the client's own tools are called.
-        self.natives: dict[str, Native] = dict(ToolNames(self.members["tools"]).natives)
-        reasoning = self.members["reasoning"]
+        self.natives: dict[str, Native] = dict(ToolNames(tools).natives) if tools else _NO_NATIVES
+        reasoning = self._told.get("reasoning")
         #: The client asked to see summaries.
         self.summaries = isinstance(reasoning, dict) and any(reasoning.get(key) for key in _SUMMARIES)
+
+    @property
+    def members(self) -> JSONObject:
+        """What is repeated, with the defaults where the request did not say."""
+        return {**DEFAULTS, **self._told}
+
+    def text(self) -> bytes:
+        """The same as text: each member behind a comma, in the order of `DEFAULTS`."""
+        told = self._told
+        if not told:
+            return _DEFAULT_TEXT
+        pieces: list[bytes] = []
+        for key, default in _TEXTS.items():
+            if key in told:
+                pieces.append(_BEGINNINGS[key])
+                pieces.append(json.encode(told[key]))
+            else:
+                pieces.append(default)
+        return b"".join(pieces)
