@@ -43,7 +43,7 @@ def nests_deeper(value: JSON, depth_max: int = JSON_DEPTH_MAX, *, text: bytes | 
 
 def _deeper(value: JSON, room: int) -> bool:
     if isinstance(value, dict):
-        members = [*value.values()]
+        members = list(value.values())
     elif isinstance(value, list):
         members = value
     else:

@@ -129,7 +129,7 @@ class Fields:
 
     def rest(self, known: frozenset[str]) -> JSONObject:
         """The members that the reader does not know. Mostly there are none, which is seen without a look at each."""
-        if self.obj.keys() <= known:
+        if known.issuperset(self.obj):
             return {}
         return {key: value for key, value in self.obj.items() if key not in known}
 

@@ -116,8 +116,8 @@ def _candidate(candidate: JSONObject, ids: AnswerIds) -> Candidate:
         raise wrong.under("content") from None
     _cite(candidate, parts, places, numbers)
     called = False
-    for part in parts:
-        called = called or type(part) is _TOOL_CALL
+    for read in parts:
+        called = called or type(read) is _TOOL_CALL
     return Candidate(
         tuple(parts),
         read_finish(f.optional_text(candidate, "finishReason"), called=called, candidate=candidate),
