@@ -115,10 +115,7 @@ class GeminiTap:
             and data.find(b"\n") == len(data) - 3
         ):
             # As Google ends its lines.
-            edited = self._payload(data[6:-4])
-            if self._failure is not None:
-                return b""
-            return data if edited is None else b"data: %b\r\n\r\n" % edited
+            return self._alone(data, b"\r\n\r\n")
         buffer = self._held + data if self._held else data
         cut = _end_of_last_event(buffer)
         self._held = buffer[cut:]
@@ -173,10 +170,14 @@ class GeminiTap:
         """The short way for what comes by the thousand: one event of one line."""
         if b"\r" in data or data.find(b"\n") != len(data) - 2:
             return self._pass(data)
-        edited = self._payload(data[6:-2])
+        return self._alone(data, b"\n\n")
+
+    def _alone(self, data: bytes, blank: bytes) -> bytes:
+        """One event of one line, with `blank` behind it."""
+        edited = self._payload(data[6 : -len(blank)])
         if self._failure is not None:
             return b""
-        return data if edited is None else b"data: %b\n\n" % edited
+        return data if edited is None else b"".join((b"data: ", edited, blank))
 
     def _pass(self, data: bytes) -> bytes:
         """Whole events in, the same out: edited, or only those before one that must not go on."""
