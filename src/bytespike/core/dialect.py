@@ -81,13 +81,24 @@ class WrittenResponse(Struct, frozen=True):
     notices: tuple[Notice, ...] = ()
 
 
+class Layout(Struct, frozen=True):
+    """What the reading of a large body proved of its members at the top (`wire.layout`): their `names`, each of which
+    stands there once, and where the model's name stands, quotes included. Of that very object `body` and no other."""
+
+    body: bytes
+    names: frozenset[str]
+    start: int
+    end: int
+
+
 class Peek(Struct, frozen=True):
     """The few fields of a request that routing and money need, read without building the request.
 
     `max_output_tokens`: None where the client set no limit. `candidates`: how many answers were asked for.
     `stream_usage`: the client asked for usage in its stream. `end_user`: for affinity. `web_search`: a server-side
     search tool may run. `array`: as in `Reply`. Where a dialect puts the model, the stream and its form into the URL
-    (Gemini), the reader of the body gives "" and False, and the edge fills them in.
+    (Gemini), the reader of the body gives "" and False, and the edge fills them in. `layout`: of a large body, where it
+    was seen.
     """
 
     model: str
@@ -99,6 +110,7 @@ class Peek(Struct, frozen=True):
     prompt_cache_key: str | None = None
     web_search: bool = False
     array: bool = False
+    layout: Layout | None = None
 
 
 class UpstreamFailure(Struct, frozen=True):

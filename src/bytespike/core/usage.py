@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from bytespike.core.json_types import NO_EXTRAS, Extras
+from bytespike.core.produced import estimated_chars as estimated_chars
 
 
 class Usage(Struct, frozen=True):
@@ -40,14 +41,3 @@ class Usage(Struct, frozen=True):
 
 
 NO_USAGE = Usage()
-
-
-def estimated_chars(text: str) -> int:
-    """The characters of a piece of an answer as an estimate counts them, four to a token: those of Latin text as they
-    are, those of other scripts by the bytes that they take (2.5 for Cyrillic or Arabic, 4 for Chinese, Japanese, Korean,
-    5.5 for emoji), for today's tokenizers make about a token of each Chinese character. Cheap enough for every delta.
-    """
-    chars = len(text)
-    if text.isascii():
-        return chars
-    return chars + (len(text.encode("utf-8", "surrogatepass")) - chars) * 3 // 2

@@ -48,7 +48,9 @@ STREAM_BYTES_PER_TOKEN = 100
 PROVIDER_TOOL_TOKENS = 6_000
 #: In larger bodies images behind URLs and provider-side tools are not looked for: the slack of the bound covers them.
 SCAN_BYTES_MAX = 64 * 1024
-_MARKS = ((b'url":"http', IMAGE_TOKENS), (b'url": "http', IMAGE_TOKENS), (b"_202", PROVIDER_TOOL_TOKENS))
+#: An image behind a URL, in two spellings, and what both have; a provider-side tool, by its date.
+_IMAGE_URL, _SPACED_IMAGE_URL, _URL = b'url":"http', b'url": "http', b'"http'
+_DATED = b"_202"
 
 #: Searches that are held for when a provider-side search may run, and the tokens that they bring into the prompt
 #: (44,000 were recorded).
@@ -68,8 +70,9 @@ def estimate_prompt_tokens(body: bytes) -> int:
             text -= payload.size
             tokens += _media_tokens(payload)
     if len(body) <= SCAN_BYTES_MAX:
-        for mark, each in _MARKS:
-            tokens += each * body.count(mark)
+        tokens += PROVIDER_TOOL_TOKENS * body.count(_DATED)
+        if _URL in body:
+            tokens += IMAGE_TOKENS * (body.count(_IMAGE_URL) + body.count(_SPACED_IMAGE_URL))
     return tokens + _text_bound(text)
 
 

@@ -12,6 +12,8 @@ TOKENS_MAX: Final = 1_000_000_000
 
 def count(value: JSON) -> int:
     """A token figure; anything that cannot be one is 0."""
+    if type(value) is int:
+        return value if 0 < value < TOKENS_MAX else 0
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return 0
     # Not-a-number fails both comparisons.

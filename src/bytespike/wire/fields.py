@@ -172,6 +172,6 @@ def texts(obj: JSONObject, key: str) -> tuple[str, ...]:
 
 def rest(obj: JSONObject, known: frozenset[str]) -> JSONObject:
     """The members that the reader does not know. Mostly there are none, which is seen without a look at each."""
-    if obj.keys() <= known:
+    if known.issuperset(obj):
         return {}
     return {key: value for key, value in obj.items() if key not in known}

@@ -6,20 +6,14 @@ import msgspec
 
 from bytespike.core.json_types import JSON, JSONObject
 from bytespike.wire.limits import JSON_DEPTH_MAX
+from bytespike.wire.not_json import NotAnObject as NotAnObject
+from bytespike.wire.not_json import NotJSON as NotJSON
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
 
 encode = _encoder.encode
 """Compact JSON bytes of anything msgspec knows."""
-
-
-class NotJSON(ValueError):
-    """The bytes are no JSON text, or nest too deeply. The message says where, without quoting content."""
-
-
-class NotAnObject(NotJSON):
-    """JSON, but not an object."""
 
 
 def decode(data: bytes | str) -> JSON:
@@ -39,21 +33,28 @@ def decode_object(data: bytes | str) -> JSONObject:
 
 
 def nests_deeper(value: JSON, depth_max: int = JSON_DEPTH_MAX, *, text: bytes | None = None) -> bool:
-    """Whether arrays and objects of a decoded value nest deeper than `depth_max`. Walks level by level, so that its
-    own stack stays flat; every reader that recurses asks it first. `text`: what it was decoded from, which mostly has
-    too few brackets to nest so deep."""
-    if text is not None and text.count(b"{") + text.count(b"[") <= depth_max:
+    """Whether arrays and objects of a decoded value nest deeper than `depth_max`, which is also how far this looks: every
+    reader that recurses asks it first. `text`: what it was decoded from. To visit each value once takes a fraction of what
+    it takes to look for brackets in each byte of the text; only a text that has no room for so many is not looked into."""
+    if text is not None and len(text) <= 2 * depth_max:
         return False
-    level = [value] if isinstance(value, (dict, list)) else []
-    for _ in range(depth_max):
-        if not level:
-            return False
-        below: list[dict[str, JSON] | list[JSON]] = []
-        for container in level:
-            members = container.values() if isinstance(container, dict) else container
-            below.extend([member for member in members if isinstance(member, (dict, list))])
-        level = below
-    return bool(level)
+    return _deeper(value, depth_max)
+
+
+def _deeper(value: JSON, room: int) -> bool:
+    if isinstance(value, dict):
+        members = list(value.values())
+    elif isinstance(value, list):
+        members = value
+    else:
+        return False
+    if not room:
+        return True
+    deeper = False
+    for member in members:
+        if isinstance(member, (dict, list)):
+            deeper = deeper or _deeper(member, room - 1)
+    return deeper
 
 
 def _reason(error: Exception) -> str:

@@ -261,3 +261,30 @@ def test_an_answer_of_this_gateway_passes_a_second_one() -> None:
     body = DIALECT.write_response(response, REPLY).body
     again, _ = DIALECT.patch_response(body, "other")
     assert DIALECT.read_response(again) == structs.replace(DIALECT.read_response(body), model="other")
+
+
+@pytest.mark.parametrize("blank", [b"\n\n", b"\r\n\r\n"])
+@pytest.mark.parametrize(
+    "strange",
+    [
+        chunk("one"),
+        chunk('of "modelVersion":"up"'),
+        {**chunk("x"), "modelVersion": "other"},
+        {**chunk("x"), "modelVersion": "modelVersion"},
+        {"modelVersion": "up", "candidates": [{"modelVersion": "up"}]},
+        {"error": {"code": 500, "message": "broken", "status": "INTERNAL"}},
+        {"candidates": 1, "modelVersion": "up"},
+        {"modelVersion": None},
+    ],
+)
+def test_an_event_passes_alike_whether_it_comes_alone_or_cut(blank: bytes, strange: dict[str, Any]) -> None:
+    events = [b"data: " + dump(each) + blank for each in (chunk("a"), chunk("b"), strange, chunk("c"))]
+    alone, cut = DIALECT.tap(WATCH, "mine"), DIALECT.tap(WATCH, "mine")
+    first = b"".join(alone.feed(event) for event in events)
+    # Cut where no event ends, so that none of them takes the short way.
+    whole = b"".join(events)
+    second = b"".join(cut.feed(whole[at : at + 7]) for at in range(0, len(whole), 7))
+    assert first == second
+    assert (alone.failure is None) == (cut.failure is None)
+    assert alone.produced_chars == cut.produced_chars
+    assert alone.usage == cut.usage

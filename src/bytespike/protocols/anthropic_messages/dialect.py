@@ -1,8 +1,9 @@
-"""All operations of the dialect, each in its module."""
+"""The Messages API of Anthropic, as `core.dialect.Dialect`. The work is in the modules beside this one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from bytespike.core.dialect import Peek, Reply, Target, UpstreamFailure, Written, WrittenResponse
 from bytespike.core.json_types import JSONObject
@@ -24,16 +25,29 @@ from bytespike.protocols.anthropic_messages.response import read_response, write
 from bytespike.protocols.anthropic_messages.tap import Tap
 from bytespike.protocols.anthropic_messages.threads import refuse_thread
 
+#: The wire's version and its beta flags belong to the body; everything else that clients send is about themselves (SDK,
+#: platform, retries) or about their credential.
+_REQUEST_HEADERS: Final = frozenset({"anthropic-version", "anthropic-beta"})
+#: None: request ids are the gateway's own, and the rate limits and organization are the operator's.
+_RESPONSE_HEADERS: Final[frozenset[str]] = frozenset()
+
 
 class AnthropicMessages:
-    """`core.dialect.Dialect` for this wire format."""
+    """The eight operations and the four for passthrough. Stateless."""
 
-    name = names.NAME
-    #: The wire's version and its beta flags belong to the body; everything else that clients send is about
-    #: themselves (SDK, platform, retries) or about their credential.
-    request_headers = frozenset({"anthropic-version", "anthropic-beta"})
-    #: None: request ids are the gateway's own, and the rate limits and organization are the operator's.
-    response_headers: frozenset[str] = frozenset()
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        return names.NAME
+
+    @property
+    def request_headers(self) -> frozenset[str]:
+        return _REQUEST_HEADERS
+
+    @property
+    def response_headers(self) -> frozenset[str]:
+        return _RESPONSE_HEADERS
 
     def read_request(self, body: bytes) -> ChatRequest:
         return request_read.read_request(body)

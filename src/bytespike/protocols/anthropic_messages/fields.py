@@ -13,6 +13,7 @@ from bytespike.core.content import CacheMark
 from bytespike.core.extras import OwnExtras
 from bytespike.core.json_types import JSON, Extras, JSONObject
 from bytespike.protocols.anthropic_messages.names import NAME
+from bytespike.protocols.anthropic_messages.wire_error import WireError as WireError
 
 T = TypeVar("T")
 
@@ -26,14 +27,6 @@ NOT_A_NUMBER = "Input should be a valid number"
 NOT_A_BOOLEAN = "Input should be a valid boolean"
 NOT_AN_OBJECT = "Input should be an object"
 NOT_AN_ARRAY = "Input should be a valid array"
-
-
-class WireError(ValueError):
-    """Something is wrong with the wire's data at `path` ("messages.0.content"; "" is the whole body)."""
-
-    def __init__(self, path: str, problem: str) -> None:
-        super().__init__(f"{path}: {problem}" if path else problem)
-        self.path = path
 
 
 class Fields:
@@ -136,7 +129,7 @@ class Fields:
 
     def rest(self, known: frozenset[str]) -> JSONObject:
         """The members that the reader does not know. Mostly there are none, which is seen without a look at each."""
-        if self.obj.keys() <= known:
+        if known.issuperset(self.obj):
             return {}
         return {key: value for key, value in self.obj.items() if key not in known}
 
@@ -169,8 +162,16 @@ def cache_and_rest(fields: Fields, known: frozenset[str]) -> tuple[CacheMark | N
 
 
 _extras: Final = OwnExtras(NAME)
-extras_of: Final = _extras.aside
-own_extras: Final = _extras.wire_members
+
+
+def extras_of(members: JSONObject) -> Extras:
+    """See `OwnExtras.aside`."""
+    return _extras.aside(members)
+
+
+def own_extras(extras: Extras) -> JSONObject:
+    """See `OwnExtras.wire_members`."""
+    return _extras.wire_members(extras)
 
 
 def spelling(extras: Extras) -> str | None:

@@ -15,20 +15,28 @@ from bytespike.core.usage import Usage
 from bytespike.errors import InvalidRequest, UpstreamError
 from bytespike.protocols.anthropic_messages.errors import told_error
 from bytespike.protocols.anthropic_messages.fields import REQUIRED, WireError
-from bytespike.protocols.anthropic_messages.schema import ABSENT, DECODE_ERRORS, decode_head, decode_peek
+from bytespike.protocols.anthropic_messages.schema import (
+    ABSENT,
+    DECODE_ERRORS,
+    PEEKED,
+    decode_head,
+    decode_peek,
+)
 from bytespike.protocols.anthropic_messages.tools import WEB_SEARCH_PREFIX
 from bytespike.protocols.anthropic_messages.usage import plain_usage, read_usage
 from bytespike.protocols.sealed_text import PREFIX, is_sealed
 from bytespike.wire import json
 from bytespike.wire.jsonedit import replace_string_member
+from bytespike.wire.layout import laid_out, replace_model
 
 _SEALED = PREFIX.encode()
 
 
 def peek(body: bytes) -> Peek:
     """Raises `InvalidRequest` for what is no JSON object with the right types in these members."""
+    members, layout = laid_out(body, PEEKED)
     try:
-        seen = decode_peek(body)
+        seen = decode_peek(members)
     except msgspec.ValidationError as error:
         path, problem = _problem(str(error))
         raise InvalidRequest(f"{path}: {problem}" if path else problem, param=path or None) from None
@@ -45,6 +53,7 @@ def peek(body: bytes) -> Peek:
         web_search=any(
             tool.type is not None and tool.type.startswith(WEB_SEARCH_PREFIX) for tool in seen.tools or ()
         ),
+        layout=layout,
     )
 
 
@@ -69,7 +78,7 @@ def patch_request(body: bytes, seen: Peek, target: Target) -> bytes:
         body = without_sealed(body)
     if target.model == seen.model:
         return body
-    return replace_string_member(body, "model", json.encode(target.model))
+    return replace_model(body, seen, json.encode(target.model))
 
 
 def without_sealed(body: bytes) -> bytes:

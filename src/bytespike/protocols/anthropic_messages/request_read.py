@@ -89,7 +89,7 @@ def decode_body(body: bytes) -> Fields:
 
 
 def _request(body: Fields) -> ChatRequest:
-    if body.obj.keys() <= _PLAIN:
+    if _PLAIN.issuperset(body.obj):
         return ChatRequest(
             model=body.string("model"),
             turns=_turns(body),

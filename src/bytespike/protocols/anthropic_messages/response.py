@@ -63,7 +63,7 @@ def _response(message: Fields) -> ChatResponse:
 
 def message_rest(message: Fields) -> JSONObject:
     """Members of a message that the hub does not know ("container", "context_management", ...)."""
-    if message.obj.keys() <= MESSAGE_MEMBERS:
+    if MESSAGE_MEMBERS.issuperset(message.obj):
         return {}
     return {key: value for key, value in message.rest(MESSAGE_MEMBERS).items() if value is not None}
 

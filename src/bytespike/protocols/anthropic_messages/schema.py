@@ -115,6 +115,8 @@ decode_start = msgspec.json.Decoder(StartEvent).decode
 decode_head = msgspec.json.Decoder(MessageHead).decode
 decode_message_delta = msgspec.json.Decoder(DeltaEvent).decode
 decode_peek = msgspec.json.Decoder(PeekBody).decode
+#: The members of a request that are peeked at.
+PEEKED = frozenset(PeekBody.__struct_fields__)
 
 #: What the decoders above raise.
 DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

@@ -69,20 +69,26 @@ def is_of_answer(call_id: str) -> bool:
 class AnswerIds:
     """For one candidate of an answer: the same ids whether it is streamed or whole, others in every answer."""
 
-    __slots__ = ("_count", "_prefix")
+    __slots__ = ("_candidate", "_count", "_response_id")
 
     def __init__(self, response_id: str, candidate: int) -> None:
-        digest = hashlib.sha256(f"{response_id}:{candidate}".encode("utf-8", "replace")).hexdigest()
-        self._prefix = f"{_PREFIX}{digest[:_DIGEST_CHARS]}_"
+        self._response_id = response_id
+        self._candidate = candidate
         self._count = 0
+
+    def _made(self, what: str) -> str:
+        """Most answers need none."""
+        text = f"{self._response_id}:{self._candidate}"
+        digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+        return f"{_PREFIX}{digest[:_DIGEST_CHARS]}_{what}"
 
     def call(self, told: str | None, name: str) -> str:
         del name
         number = self._count
         self._count += 1
-        return told or f"{self._prefix}{number}"
+        return told or self._made(str(number))
 
     def result(self, told: str | None, name: str) -> str:
         """An answer has no results of functions; one that comes all the same belongs to nothing."""
         del name
-        return told or f"{self._prefix}result"
+        return told or self._made("result")

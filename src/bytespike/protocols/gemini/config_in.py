@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from bytespike.core.json_types import JSON, JSONObject
-from bytespike.core.request import OutputFormat, ReasoningConfig, Sampling
+from bytespike.core.request import NO_SAMPLING, OutputFormat, ReasoningConfig, Sampling
 from bytespike.protocols.gemini.names import CANDIDATES_MAX, TOP_LOGPROBS_MAX
 from bytespike.protocols.gemini.proto_json import camel_keys, optional_int32
 from bytespike.protocols.gemini.schemas import from_openapi
@@ -39,7 +39,8 @@ class Config(NamedTuple):
     kept: JSONObject
 
 
-NO_CONFIG: Final = Config(None, 1, (), Sampling(), None, None, None, {})
+NO_CONFIG: Final = Config(None, 1, (), NO_SAMPLING, None, None, None, {})
+_SAMPLING: Final = frozenset({"temperature", "topP", "topK", "frequencyPenalty", "presencePenalty", "seed"})
 
 
 def read_config(body: JSONObject) -> Config:
@@ -68,6 +69,8 @@ def read_config(body: JSONObject) -> Config:
 
 
 def _sampling(told: JSONObject, kept: JSONObject) -> Sampling:
+    if _SAMPLING.isdisjoint(told):
+        return NO_SAMPLING
     top_k = f.optional_number(told, "topK")
     if top_k is not None and top_k != int(top_k):
         # The wire's type is a float; nobody else has half tokens.

@@ -6,6 +6,7 @@ from typing import Final
 
 from bytespike.core.dialect import Target
 from bytespike.core.extras import OwnExtras
+from bytespike.core.json_types import Extras, JSONObject
 
 #: The dialect's name: the package's, the key of its extras, and the origin of its own opaque data.
 NAME: Final = "gemini"
@@ -46,6 +47,18 @@ def thinks_by_level(target: Target) -> bool:
 
 
 _extras: Final = OwnExtras(NAME)
-own: Final = _extras.own
-aside: Final = _extras.aside
-wire_members: Final = _extras.wire_members
+
+
+def own(extras: Extras) -> JSONObject:
+    """See `OwnExtras.own`."""
+    return _extras.own(extras)
+
+
+def aside(members: JSONObject) -> Extras:
+    """See `OwnExtras.aside`."""
+    return _extras.aside(members)
+
+
+def wire_members(extras: Extras) -> JSONObject:
+    """See `OwnExtras.wire_members`."""
+    return _extras.wire_members(extras)

@@ -10,7 +10,7 @@ from typing import Final
 from bytespike.core.dialect import Target, Written
 from bytespike.core.json_types import JSONObject
 from bytespike.core.losses import Losses
-from bytespike.core.request import ChatRequest, OutputFormat
+from bytespike.core.request import NO_SAMPLING, ChatRequest, OutputFormat
 from bytespike.errors import InvalidRequest, UnsupportedFeature
 from bytespike.protocols.gemini.config_in import ENUM_TYPE, JSON_TYPE, PLAIN_TYPE
 from bytespike.protocols.gemini.contents_out import ContentsWriter
@@ -129,6 +129,8 @@ def _max_tokens(config: JSONObject, request: ChatRequest, target: Target, losses
 
 def _sampling(config: JSONObject, request: ChatRequest, target: Target, losses: Losses) -> None:
     sampling = request.sampling
+    if sampling is NO_SAMPLING:
+        return
     for name, wire, value in (
         ("temperature", "temperature", sampling.temperature),
         ("top_p", "topP", sampling.top_p),

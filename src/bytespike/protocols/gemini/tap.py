@@ -32,6 +32,7 @@ from bytespike.wire.sse import EventTooLarge, parse_block
 #: An empty line, after the end of the line before it, in any of the three spellings of a line's end.
 _BLANK_LINE: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
 _DATA: Final = b"data: {"
+_MODEL: Final = b'"modelVersion"'
 _SPACE: Final = b" \t\r\n"
 
 
@@ -106,6 +107,15 @@ class GeminiTap:
             return self._feed_array(self._cutter, data)
         if not self._held and data.startswith(_DATA) and data.find(b"\n\n") == len(data) - 2:
             return self._one(data)
+        if (
+            not self._held
+            and data.startswith(_DATA)
+            and data.endswith(b"\r\n\r\n")
+            and data.find(b"\r") == len(data) - 4
+            and data.find(b"\n") == len(data) - 3
+        ):
+            # As Google ends its lines.
+            return self._alone(data, b"\r\n\r\n")
         buffer = self._held + data if self._held else data
         cut = _end_of_last_event(buffer)
         self._held = buffer[cut:]
@@ -160,10 +170,14 @@ class GeminiTap:
         """The short way for what comes by the thousand: one event of one line."""
         if b"\r" in data or data.find(b"\n") != len(data) - 2:
             return self._pass(data)
-        edited = self._payload(data[6:-2])
+        return self._alone(data, b"\n\n")
+
+    def _alone(self, data: bytes, blank: bytes) -> bytes:
+        """One event of one line, with `blank` behind it."""
+        edited = self._payload(data[6 : -len(blank)])
         if self._failure is not None:
             return b""
-        return data if edited is None else b"data: %b\n\n" % edited
+        return data if edited is None else b"".join((b"data: ", edited, blank))
 
     def _pass(self, data: bytes) -> bytes:
         """Whole events in, the same out: edited, or only those before one that must not go on."""
@@ -276,8 +290,12 @@ class GeminiTap:
             self._finished.add(index)
 
     def _rename(self, payload: bytes, upstream: str) -> bytes:
-        if self._old and payload.count(b'"modelVersion"') == 1 and self._old in payload:
-            return payload.replace(self._old, self._new, 1)
+        old = self._old
+        if old:
+            # It stands there once, spelt as before: the payload is searched once, up to there and from there on.
+            at = payload.find(_MODEL)
+            if payload.startswith(old, at) and payload.find(_MODEL, at + len(old)) < 0:
+                return b"".join((payload[:at], self._new, payload[at + len(old) :]))
         name = json.encode(self._model)
         self._old = b'"modelVersion":' + json.encode(upstream)
         self._new = b'"modelVersion":' + name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bytespike.core.extras import OwnExtras
+from bytespike.core.json_types import Extras, JSONObject
 from bytespike.core.renaming import fitting_name
 
 #: The dialect's name: the package's, the key of its extras, and the origin of its own opaque data.
@@ -25,9 +26,21 @@ TOP_LOGPROBS_MAX: Final = 20
 
 
 _extras: Final = OwnExtras(NAME)
-own: Final = _extras.own
-aside: Final = _extras.aside
-wire_members: Final = _extras.wire_members
+
+
+def own(extras: Extras) -> JSONObject:
+    """See `OwnExtras.own`."""
+    return _extras.own(extras)
+
+
+def aside(members: JSONObject) -> Extras:
+    """See `OwnExtras.aside`."""
+    return _extras.aside(members)
+
+
+def wire_members(extras: Extras) -> JSONObject:
+    """See `OwnExtras.wire_members`."""
+    return _extras.wire_members(extras)
 
 
 def wire_name(tool: str) -> str:

@@ -24,6 +24,7 @@ from bytespike.protocols.openai_chat.errors import told, told_error, told_in
 from bytespike.protocols.openai_chat.names import CHOICES_MAX
 from bytespike.protocols.openai_chat.reasoning import format_of
 from bytespike.protocols.openai_chat.schema import (
+    PEEKED,
     UNREADABLE,
     RequestPeek,
     decode_answer_peek,
@@ -32,6 +33,7 @@ from bytespike.protocols.openai_chat.schema import (
 from bytespike.protocols.openai_chat.usage import billed_usage
 from bytespike.wire import json
 from bytespike.wire.jsonedit import replace_string_member
+from bytespike.wire.layout import laid_out, replace_model
 
 _NULL: Final = b"null"
 _ASK_USAGE: Final = b'"stream_options":{"include_usage":true},'
@@ -50,8 +52,9 @@ _FAMILIES: Final = {
 
 def peek(body: bytes) -> Peek:
     """Raises `InvalidRequest` for what is no JSON object, or has wrong types in the members that are read."""
+    members, layout = laid_out(body, PEEKED)
     try:
-        seen = decode_request_peek(body)
+        seen = decode_request_peek(members)
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from None
     except UNREADABLE as error:
@@ -74,6 +77,7 @@ def peek(body: bytes) -> Peek:
         end_user=seen.safety_identifier or seen.user,
         prompt_cache_key=seen.prompt_cache_key,
         web_search=_searches(seen),
+        layout=layout,
     )
 
 
@@ -105,7 +109,7 @@ def patch_request(body: bytes, seen: Peek, target: Target) -> bytes:
     if target.family and q.REASONING_DETAILS not in target.quirks and _DETAILS in body:
         body = _without_foreign_reasoning(body, target)
     if target.model != seen.model:
-        body = replace_string_member(body, "model", json.encode(target.model))
+        body = replace_model(body, seen, json.encode(target.model))
     if seen.stream and not seen.stream_usage and q.NO_STREAM_OPTIONS not in target.quirks:
         try:
             body = _ask_for_usage(body)

@@ -157,6 +157,8 @@ class AnswerPeek(Struct, gc=False):
 #: Decode one frame of a stream. Raises `msgspec.DecodeError`, `UnicodeDecodeError`, `RecursionError`.
 decode_chunk = msgspec.json.Decoder(Chunk).decode
 decode_request_peek = msgspec.json.Decoder(RequestPeek).decode
+#: The members of a request that are peeked at.
+PEEKED = frozenset(RequestPeek.__struct_fields__)
 decode_answer_peek = msgspec.json.Decoder(AnswerPeek).decode
 decode_plain_usage = msgspec.json.Decoder(PlainUsage).decode
 

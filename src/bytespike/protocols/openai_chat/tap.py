@@ -29,6 +29,7 @@ from bytespike.wire.jsonedit import replace_string_member
 from bytespike.wire.sse import EventBuffer, EventTooLarge, event_of, event_spans
 
 _DATA: Final = b"data: {"
+_MODEL: Final = b'"model"'
 _DONE: Final = b"[DONE]"
 _NO_USAGE: Final = b',"usage":null'
 _NO_USAGE_SPACED: Final = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,')
@@ -259,8 +260,12 @@ class ChatTap:
         return b"" if rest.keys() <= _USAGE_CHUNK else json.encode(rest)
 
     def _rename(self, payload: bytes, upstream: str) -> bytes:
-        if self._old and payload.count(b'"model"') == 1 and self._old in payload:
-            return payload.replace(self._old, self._new, 1)
+        old = self._old
+        if old:
+            # It stands there once, spelt as before: the payload is searched once, up to there and from there on.
+            at = payload.find(_MODEL)
+            if payload.startswith(old, at) and payload.find(_MODEL, at + len(old)) < 0:
+                return b"".join((payload[:at], self._new, payload[at + len(old) :]))
         name = json.encode(self._model)
         self._old = b'"model":' + json.encode(upstream)
         self._new = b'"model":' + name

@@ -2,7 +2,7 @@
 
 - `request_in`, `conversation_in`, `content_in`   a client's request -> hub
 - `request_out`, `conversation_out`, `content_out`   hub -> an upstream's request
-- `response`, `answer_out`, `items`, `output_in`   whole answers and their items, both ways
+- `response`, `answer_out`, `items`, `output_in`   whole answers and their items, both ways; `plain_answer` is the short way
 - `stream_in`, `items_in`   an upstream's stream -> events
 - `stream_out`, `live_items`, `frames`   events -> a client's stream
 - `tools`, `tool_names`, `tool_choice`, `annotations`, `logprobs`, `usage`, `finish`, `errors`   one subject each, both ways

@@ -24,6 +24,8 @@ from bytespike.wire import fields as f
 
 #: An `input` of more items is no conversation. (A body of the permitted size could hold ten million empty ones.)
 ITEMS_MAX: Final = 100_000
+# Compared with the class itself: `isinstance` costs thirty times as much where it says no.
+_CALL_PROOF: Final = CallProof
 _SYSTEM_ROLES: Final = frozenset({"system", "developer"})
 _ROLES: Final = "'user', 'assistant', 'system' or 'developer'"
 _MESSAGE: Final = frozenset({"role", "content"})
@@ -142,7 +144,7 @@ class _Reader:
             for turn in self.turns
             if isinstance(turn, list)
             for said in turn
-            if isinstance(said, CallProof)
+            if type(said) is _CALL_PROOF
         }
         turns: list[c.Turn] = []
         for turn, role in zip(self.turns, self.roles, strict=True):

@@ -42,6 +42,7 @@ from bytespike.protocols.openai_responses.names import (
 )
 from bytespike.wire import json
 
+_TEXT: Final = c.TextPart
 ERROR_PREFIX: Final = "[tool error] "
 _PARAGRAPH: Final = "\n\n"
 #: A provider-side tool's result may be a whole web page; as text for another model this much of it must do.
@@ -138,7 +139,10 @@ class _Conversation:
         rest: list[c.Part] = []
         outputs = False
         for part in turn.parts:
-            if isinstance(part, c.ToolResultPart):
+            if type(part) is _TEXT:
+                # Mostly it is text, and `isinstance` costs thirty times as much where it says no.
+                rest.append(part)
+            elif isinstance(part, c.ToolResultPart):
                 self._output(part)
                 outputs = True
             elif outputs and isinstance(part, c.ForeignPart) and not rest:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from bytespike.core.json_types import JSON, JSONObject
+from bytespike.protocols.openai_responses.schema import UNREADABLE, decode_echoed
 from bytespike.protocols.openai_responses.tool_names import Native, ToolNames
 from bytespike.wire import json
 
@@ -43,11 +44,12 @@ _SUMMARIES: Final = ("summary", "generate_summary")
 def echo_of(body: bytes) -> JSONObject:
     """The members of a request that its response repeats; {} for a body that is no JSON object. Never raises."""
     try:
-        request = json.decode_object(body)
-    except json.NotJSON:
+        request: JSONObject = decode_echoed(body)
+    except UNREADABLE:
         return {}
-    echo: JSONObject = {key: request[key] for key in DEFAULTS if request.get(key) is not None}
-    text = _text(request)
+    format_ = request.pop("response_format", None)
+    echo: JSONObject = {key: value for key, value in request.items() if value is not None}
+    text = _text(echo.get("text"), format_)
     if text is not None:
         echo["text"] = text
     # A tier of "auto" is what was asked for, never what was served.
@@ -59,11 +61,9 @@ def echo_of(body: bytes) -> JSONObject:
     return echo
 
 
-def _text(request: JSONObject) -> JSONObject | None:
+def _text(given: JSON, format_: JSON) -> JSONObject | None:
     """`text` with its format, which the contract also takes as `response_format`."""
-    given = request.get("text")
     text: JSONObject = dict(given) if isinstance(given, dict) else {}
-    format_ = request.get("response_format")
     if text.get("format") is None:
         text["format"] = text_format(format_) if isinstance(format_, dict) else {"type": "text"}
     return text if given is not None or format_ is not None else None
@@ -84,15 +84,43 @@ def _tool(tool: JSON) -> JSON:
     return tool
 
 
+_NO_NATIVES: Final[dict[str, Native]] = {}
+#: Each default as it stands in a response's text, and the beginning of a member that has another value.
+_TEXTS: Final = {key: b',"%b":%b' % (key.encode(), json.encode(value)) for key, value in DEFAULTS.items()}
+_BEGINNINGS: Final = {key: b',"%b":' % key.encode() for key in DEFAULTS}
+_DEFAULT_TEXT: Final = b"".join(_TEXTS.values())
+_NOTHING: Final[JSONObject] = {}
+
+
 class Echo:
     """One reply's echo, and what of it decides how the answer is written."""
 
-    __slots__ = ("members", "natives", "summaries")
+    __slots__ = ("_told", "natives", "summaries")
 
     def __init__(self, echo: JSONObject | None) -> None:
-        self.members: JSONObject = DEFAULTS if echo is None else {**DEFAULTS, **echo}
+        self._told: JSONObject = _NOTHING if echo is None else echo
+        tools = self._told.get("tools")
         #: By the hub's name, how the client's own tools are called.
-        self.natives: dict[str, Native] = dict(ToolNames(self.members["tools"]).natives)
-        reasoning = self.members["reasoning"]
+        self.natives: dict[str, Native] = dict(ToolNames(tools).natives) if tools else _NO_NATIVES
+        reasoning = self._told.get("reasoning")
         #: The client asked to see summaries.
         self.summaries = isinstance(reasoning, dict) and any(reasoning.get(key) for key in _SUMMARIES)
+
+    @property
+    def members(self) -> JSONObject:
+        """What is repeated, with the defaults where the request did not say."""
+        return {**DEFAULTS, **self._told}
+
+    def text(self) -> bytes:
+        """The same as text: each member behind a comma, in the order of `DEFAULTS`."""
+        told = self._told
+        if not told:
+            return _DEFAULT_TEXT
+        pieces: list[bytes] = []
+        for key, default in _TEXTS.items():
+            if key in told:
+                pieces.append(_BEGINNINGS[key])
+                pieces.append(json.encode(told[key]))
+            else:
+                pieces.append(default)
+        return b"".join(pieces)

@@ -18,7 +18,7 @@ native upstream, and the writer sends only proofs of this dialect.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, final
 
 import msgspec
 from msgspec import Struct
@@ -134,6 +134,7 @@ def seal_part(part: c.ServerToolCallPart | c.ServerToolResultPart | c.ForeignPar
 # --- opening ---------------------------------------------------------------------------------------------------
 
 
+@final
 class CallProof(Struct, frozen=True):
     """A proof that belongs to the tool call of that id, wherever in the conversation the call stands."""
 
@@ -141,6 +142,7 @@ class CallProof(Struct, frozen=True):
     proof: c.Proof
 
 
+@final
 class Hidden(Struct, frozen=True):
     """A part that came whole. `shown`: the id of the item that says the same and must not count twice."""
 

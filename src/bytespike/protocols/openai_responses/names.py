@@ -32,9 +32,21 @@ def wire_name(tool: str) -> str:
 
 
 _extras: Final = OwnExtras(NAME)
-own: Final = _extras.own
-aside: Final = _extras.aside
-wire_members: Final = _extras.wire_members
+
+
+def own(extras: Extras) -> JSONObject:
+    """See `OwnExtras.own`."""
+    return _extras.own(extras)
+
+
+def aside(members: JSONObject) -> Extras:
+    """See `OwnExtras.aside`."""
+    return _extras.aside(members)
+
+
+def wire_members(extras: Extras) -> JSONObject:
+    """See `OwnExtras.wire_members`."""
+    return _extras.wire_members(extras)
 
 
 def noted(extras: Extras, key: str) -> JSONObject:

@@ -22,6 +22,7 @@ from bytespike.protocols.openai_responses.names import OWN_MEMBER
 from bytespike.protocols.openai_responses.request_in import refuse_unkept
 from bytespike.protocols.openai_responses.response import failure_of
 from bytespike.protocols.openai_responses.schema import (
+    PEEKED,
     UNREADABLE,
     RequestPeek,
     ResponseHead,
@@ -33,8 +34,11 @@ from bytespike.protocols.openai_responses.usage import count, read_usage
 from bytespike.protocols.sealed_text import PREFIX, is_sealed
 from bytespike.wire import json
 from bytespike.wire.jsonedit import replace_string_member
+from bytespike.wire.layout import laid_out, replace_model
 
 _SEALED: Final = PREFIX.encode()
+#: What both of them have in common.
+_OWN_WORD: Final = OWN_MEMBER.encode()
 _OWN_KEY: Final = f'"{OWN_MEMBER}"'.encode()
 _RESPONSE_FORMAT: Final = b'"response_format"'
 _NULL: Final = b"null"
@@ -43,8 +47,9 @@ _NULL: Final = b"null"
 def peek(body: bytes) -> Peek:
     """Raises `InvalidRequest` for what is no JSON object, or has wrong types in the members that are read, and
     `UnsupportedFeature` for what would reach into another caller's conversations or could not be billed."""
+    members, layout = laid_out(body, PEEKED)
     try:
-        seen = decode_request_peek(body)
+        seen = decode_request_peek(members)
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from None
     except UNREADABLE as error:
@@ -62,6 +67,7 @@ def peek(body: bytes) -> Peek:
         web_search=any(
             tool.type is not None and tool.type.startswith(WEB_SEARCH_PREFIX) for tool in seen.tools or ()
         ),
+        layout=layout,
     )
 
 
@@ -90,11 +96,23 @@ def _invalid(message: str) -> InvalidRequest:
 
 def patch_request(body: bytes, seen: Peek, target: Target) -> bytes:
     """The body for `target`: the same bytes object where nothing differs."""
-    if _SEALED in body or _OWN_KEY in body or _RESPONSE_FORMAT in body:
+    if _is_ours(body) or _asks_in_chats_way(body, seen):
         body = made_native(body)
     if target.model == seen.model:
         return body
-    return replace_string_member(body, "model", json.encode(target.model))
+    return replace_model(body, seen, json.encode(target.model))
+
+
+def _is_ours(body: bytes) -> bool:
+    """Whether something may stand there that only this gateway writes. The word that both have is searched first."""
+    return _OWN_WORD in body and (_SEALED in body or _OWN_KEY in body)
+
+
+def _asks_in_chats_way(body: bytes, seen: Peek) -> bool:
+    layout = seen.layout
+    if layout is not None and layout.body is body:
+        return "response_format" in layout.names
+    return _RESPONSE_FORMAT in body
 
 
 def made_native(body: bytes) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from bytespike.core.json_types import JSONObject
-from bytespike.core.request import ChatRequest, OutputFormat, ReasoningConfig, Sampling
+from bytespike.core.request import NO_SAMPLING, ChatRequest, OutputFormat, ReasoningConfig, Sampling
 from bytespike.errors import UnsupportedFeature
 from bytespike.protocols.openai_responses.conversation_in import read_conversation
 from bytespike.protocols.openai_responses.names import TOP_LOGPROBS_MAX, aside
@@ -27,6 +27,7 @@ _KNOWN: Final = frozenset(
 #: settings at their default.
 _QUIET: Final = frozenset({"client_metadata", "generate", "access_programs"})
 _DEFAULTS: Final[JSONObject] = {"truncation": "disabled"}
+_SAMPLING: Final = frozenset({"temperature", "top_p", "top_k"})
 _REASONING: Final = frozenset({"effort", "summary", "generate_summary"})
 _LOGPROBS: Final = "message.output_text.logprobs"
 
@@ -102,6 +103,8 @@ def _kept(obj: JSONObject) -> JSONObject:
 
 
 def _sampling(obj: JSONObject) -> Sampling:
+    if _SAMPLING.isdisjoint(obj):
+        return NO_SAMPLING
     return Sampling(
         temperature=f.optional_number(obj, "temperature"),
         top_p=f.optional_number(obj, "top_p"),

@@ -13,7 +13,7 @@ from bytespike.core.json_types import JSON, JSONObject
 from bytespike.core.losses import Losses
 from bytespike.core.mentions import mentioned, mentioned_in_turns
 from bytespike.core.renaming import renamed_tools
-from bytespike.core.request import ChatRequest, OutputFormat, ReasoningConfig
+from bytespike.core.request import NO_SAMPLING, ChatRequest, OutputFormat, ReasoningConfig
 from bytespike.errors import InvalidRequest, UnsupportedFeature
 from bytespike.protocols.openai_responses import quirks as q
 from bytespike.protocols.openai_responses.conversation_out import write_conversation
@@ -96,6 +96,8 @@ def _max_tokens(body: JSONObject, request: ChatRequest, target: Target, losses: 
 
 def _sampling(body: JSONObject, request: ChatRequest, quirks: frozenset[str], losses: Losses) -> None:
     sampling = request.sampling
+    if sampling is NO_SAMPLING:
+        return
     for name, value in (("temperature", sampling.temperature), ("top_p", sampling.top_p)):
         if value is None:
             continue

@@ -7,7 +7,8 @@ not here: there every member must survive, see `fields`.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypedDict, cast
 
 import msgspec
 from msgspec import Struct
@@ -67,6 +68,33 @@ class RequestPeek(Struct, gc=False):
     response_format: msgspec.Raw = msgspec.Raw(b"null")
 
 
+class Echoed(TypedDict, total=False):
+    """The members of a request that its response repeats (`echo.DEFAULTS`), and `response_format`, which becomes one."""
+
+    background: Any
+    instructions: Any
+    max_output_tokens: Any
+    max_tool_calls: Any
+    metadata: Any
+    parallel_tool_calls: Any
+    previous_response_id: Any
+    prompt_cache_key: Any
+    prompt_cache_retention: Any
+    reasoning: Any
+    safety_identifier: Any
+    service_tier: Any
+    store: Any
+    temperature: Any
+    text: Any
+    tool_choice: Any
+    tools: Any
+    top_logprobs: Any
+    top_p: Any
+    truncation: Any
+    user: Any
+    response_format: Any
+
+
 class ActionHead(Struct, gc=False):
     type: str | None = None
 
@@ -108,6 +136,9 @@ decode_item_event = msgspec.json.Decoder(ItemEvent).decode
 decode_delta = msgspec.json.Decoder(Delta).decode
 decode_type = msgspec.json.Decoder(TypeOnly).decode
 decode_request_peek = msgspec.json.Decoder(RequestPeek).decode
+#: The members of a request that are peeked at.
+PEEKED = frozenset(RequestPeek.__struct_fields__)
+decode_echoed = cast("Callable[[bytes], dict[str, Any]]", msgspec.json.Decoder(Echoed).decode)
 decode_head = msgspec.json.Decoder(ResponseHead).decode
 decode_response_event = msgspec.json.Decoder(ResponseEvent).decode
 
