@@ -29,24 +29,66 @@ def installed() -> bool:
     return program("initdb") is not None and program("pg_ctl") is not None
 
 
+class Server:
+    """One that runs, and may be stopped and started again. `url`: an empty database of it."""
+
+    def __init__(self, folder: Path, user: str | None) -> None:
+        self.url = f"postgresql://bytespike@/postgres?host={folder}"
+        self._folder = folder
+        self._user = user
+        self._data = folder / "data"
+
+    def make(self, *words: str) -> None:
+        """Its folder; `words` for initdb."""
+        who = ["-U", "bytespike", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        _run(["initdb", "-D", str(self._data), *who, *words], self._user)
+
+    def start(self) -> None:
+        options = f"-k {self._folder} -c listen_addresses='' -c fsync=off -c max_connections=200"
+        log = str(self._folder / "log")
+        _run(["pg_ctl", "-D", str(self._data), "-o", options, "-l", log, "-w", "start"], self._user)
+
+    def stop(self) -> None:
+        """As if its machine went down: nobody is waited for."""
+        _run(["pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "stop"], self._user)
+
+    def limit_files(self, size: str) -> None:
+        """From now on it makes no file larger than this, bytes, or "unlimited"."""
+        for pid in self.processes():
+            # By its own user: root of a container may not do this to others.
+            _run(["prlimit", f"--pid={pid}", f"--fsize={size}:unlimited"], self._user)
+
+    def processes(self) -> list[int]:
+        """Process ids: the one that accepts, then those that it has started."""
+        first = int((self._data / "postmaster.pid").read_text("ascii").split("\n", 1)[0])
+        children = Path(f"/proc/{first}/task/{first}/children").read_text("ascii")
+        return [first, *(int(word) for word in children.split())]
+
+
 @contextmanager
-def postgres() -> Generator[str]:
-    """Runs a server; gives the URL of an empty database."""
+def server(*words: str) -> Generator[Server]:
+    """Runs one; `words` for initdb."""
     folder = Path(tempfile.mkdtemp(prefix="bytespike-pg-"))
     user = _user()
     if user is not None:
         shutil.chown(folder, user)
-    data = folder / "data"
     try:
-        _run(["initdb", "-D", str(data), "-U", "bytespike", "-A", "trust", "-E", "UTF8", "--no-sync"], user)
-        options = f"-k {folder} -c listen_addresses='' -c fsync=off -c max_connections=200"
-        _run(["pg_ctl", "-D", str(data), "-o", options, "-l", str(folder / "log"), "-w", "start"], user)
+        running = Server(folder, user)
+        running.make(*words)
+        running.start()
         try:
-            yield f"postgresql://bytespike@/postgres?host={folder}"
+            yield running
         finally:
-            _run(["pg_ctl", "-D", str(data), "-m", "immediate", "-w", "stop"], user)
+            running.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def postgres() -> Generator[str]:
+    """Runs a server; gives the URL of an empty database."""
+    with server() as running:
+        yield running.url
 
 
 def _user() -> str | None:
