@@ -6,12 +6,11 @@ Each is a context manager: inside it is away. What the gateways could still read
 from __future__ import annotations
 
 import asyncio
-import os
 import resource
 import signal
 import sqlite3
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
 from typing import TypeAlias
 
@@ -152,12 +151,11 @@ def server_frozen(server: Server) -> Outage:
 
     @asynccontextmanager
     async def outage(_: Served) -> AsyncGenerator[None]:
-        frozen = server.processes()
-        with ExitStack() as stack:
-            for pid in frozen:
-                os.kill(pid, signal.SIGSTOP)
-                stack.callback(os.kill, pid, signal.SIGCONT)
+        server.signal(signal.SIGSTOP)
+        try:
             yield
+        finally:
+            server.signal(signal.SIGCONT)
 
     return outage
 

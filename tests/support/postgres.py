@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 #: Where Debian's packages put it, beside the search path.
@@ -54,15 +55,31 @@ class Server:
 
     def limit_files(self, size: str) -> None:
         """From now on it makes no file larger than this, bytes, or "unlimited"."""
-        for pid in self.processes():
-            # By its own user: root of a container may not do this to others.
-            _run(["prlimit", f"--pid={pid}", f"--fsize={size}:unlimited"], self._user)
 
-    def processes(self) -> list[int]:
-        """Process ids: the one that accepts, then those that it has started."""
+        def limit(pid: int) -> None:
+            # By its own user: root of a container may not do this to others.
+            words = ["prlimit", f"--pid={pid}", f"--fsize={size}:unlimited"]
+            code = _tried(words, self._user)
+            assert code == 0 or not Path(f"/proc/{pid}").exists(), f"prlimit failed with {code}"
+
+        self._to_each(limit)
+
+    def signal(self, number: signal.Signals) -> None:
+        """To all of its processes."""
+
+        def send(pid: int) -> None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+        self._to_each(send)
+
+    def _to_each(self, action: Callable[[int], None]) -> None:
+        """Of its processes: to the one that starts all others first, so that none comes later that was not seen. Others
+        end when they like."""
         first = int((self._data / "postmaster.pid").read_text("ascii").split("\n", 1)[0])
-        children = Path(f"/proc/{first}/task/{first}/children").read_text("ascii")
-        return [first, *(int(word) for word in children.split())]
+        action(first)
+        for word in Path(f"/proc/{first}/task/{first}/children").read_text("ascii").split():
+            action(int(word))
 
 
 @contextmanager
@@ -99,8 +116,14 @@ def _user() -> str | None:
 
 
 def _run(words: list[str], user: str | None) -> None:
+    code = _tried(words, user)
+    assert code == 0, f"{words[0]} failed with {code}"
+
+
+def _tried(words: list[str], user: str | None) -> int:
+    """Its return code."""
     path = program(words[0])
-    assert path is not None
+    assert path is not None, f"{words[0]} is not installed"
     done = subprocess.run(
         [path, *words[1:]],
         user=user,
@@ -111,4 +134,4 @@ def _run(words: list[str], user: str | None) -> None:
         cwd="/",
         check=False,
     )
-    assert done.returncode == 0, f"{words[0]} failed with {done.returncode}"
+    return done.returncode
