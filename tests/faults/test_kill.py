@@ -1,4 +1,7 @@
-"""`kill -9` under load, and a restart: what was delivered whole is on the books once, and nothing is there twice."""
+"""`kill -9` under load, and a restart: what was delivered whole is on the books once, and nothing is there twice.
+
+`KILL_ROUNDS` says how many rounds, each takes some seconds; `KILL_SEED` says which.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,8 @@ from bytespike.providers.simulator.server import Simulator
 from tests.support.gateway import CLAUDE, GPT, RunningGateway
 from tests.support.raw_http import ask
 
-ROUNDS = 3
+SEED = int(os.environ.get("KILL_SEED", "20261121"))
+ROUNDS = int(os.environ.get("KILL_ROUNDS", "3"))
 RATE = 100
 #: Answers that are received whole before a kill, at least, and at most; and how long everything may take.
 WHOLE_MIN, WHOLE_MAX = 51, 220
@@ -121,7 +125,7 @@ async def load(served: Served, key: str, kill_after: int) -> list[str]:
 
 @pytest.mark.slow
 def test_a_kill_under_load_loses_nothing_that_was_delivered_and_bills_nothing_twice(tmp_path):
-    chance = random.Random(20261121)
+    chance = random.Random(SEED)
     with Simulator() as sim:
         with RunningGateway(tmp_path, simulator=sim) as gateway:
             key = gateway.key

@@ -28,6 +28,8 @@ SECONDS = {
     "integration/test_supervisor.py": 30,
     "integration/test_routing_workers.py": 30,
     "property/test_ledger_shared_machine.py": 45,
+    "faults/test_outage_sqlite.py": 45,
+    "faults/test_outage_postgres.py": 45,
 }
 
 TESTS = Path(__file__).parents[1]

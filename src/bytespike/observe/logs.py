@@ -6,6 +6,7 @@ exporter, tracebacks of all of them). Both end in the same form, and in `redact`
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
@@ -69,6 +70,18 @@ class Redacting(logging.Formatter):
         )
 
 
+class Unfailing(structlog.WriteLogger):
+    """A line that cannot be written is lost, and whoever has told something goes on: the disk that takes no log may be the
+    one whose being full was to be told, in the middle of what is done about it."""
+
+    def msg(self, message: str) -> None:
+        with contextlib.suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
+
+
 def configure_logs(level: str, style: str) -> None:
     """`level`: debug, info, warning, error. `style`: "json" for machines, "text" for people. To standard error."""
     number = logging.getLevelNamesMapping()[level.upper()]
@@ -87,7 +100,7 @@ def configure_logs(level: str, style: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=lambda *_: Unfailing(sys.stderr),
         cache_logger_on_first_use=True,
     )
     _take_in_libraries(max(number, logging.WARNING), style)

@@ -4,7 +4,7 @@ SQLite here is one file in WAL mode: readers never wait, writers queue for one w
 a reader and turns into a writer may find that somebody wrote in between, and SQLite then fails it at once, whatever the
 timeout. So every transaction of `engine.begin()` and `engine.connect()` takes the write lock when it begins
 (`BEGIN IMMEDIATE`), and waits up to `BUSY_TIMEOUT_MS` for it. Code that only reads says so with `reading(engine)` and
-takes no lock.
+takes no lock. That the file is still where it was is looked after by `sqlite_file.py`.
 
 PostgreSQL needs none of this: there `reading` is a plain connection.
 """
@@ -16,6 +16,7 @@ import sqlite3
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from sqlalchemy import Connection, Engine, event, inspect, text
 from sqlalchemy import create_engine as create_blocking_engine
@@ -24,6 +25,8 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+
+from bytespike.store.sqlite_file import DatabaseFile
 
 #: How long a SQLite writer waits for the write lock before it fails.
 BUSY_TIMEOUT_MS = 10_000
@@ -90,8 +93,7 @@ def create_engine(url: str) -> AsyncEngine:
                 pool_timeout=POOL_TIMEOUT_S,
             )
         )
-        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        _listen(engine.sync_engine, _file_of(parsed))
         return engine
     try:
         return create_async_engine(
@@ -112,9 +114,40 @@ def blocking(engine: AsyncEngine) -> Engine | None:
     if engine.dialect.name != "sqlite" or url.database in (None, "", ":memory:"):
         return None
     twin = create_blocking_engine(url.set(drivername="sqlite"), poolclass=NullPool)
-    event.listen(twin, "connect", _prepare_sqlite)
-    event.listen(twin, "begin", _begin_sqlite)
+    _listen(twin, _file_of(url, there=True))
     return twin
+
+
+def _file_of(url: URL, *, there: bool = False) -> DatabaseFile | None:
+    """None: it is in memory, or the URL itself says how it is opened."""
+    name = url.database
+    if name in (None, "", ":memory:") or name.startswith("file:"):
+        return None
+    return DatabaseFile(name, there=there)
+
+
+def _listen(engine: Engine, file: DatabaseFile | None) -> None:
+    """Have each connection prepared, and each transaction begun, as this module says."""
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    if file is None:
+        return
+
+    def connecting(
+        _dialect: object, _entry: object, arguments: list[Any], parameters: dict[str, Any]
+    ) -> None:
+        file.connecting(arguments, parameters)
+
+    def opened(_connection: object, entry: ConnectionPoolEntry) -> None:
+        file.opened(entry.info)
+
+    def taken(_connection: object, entry: ConnectionPoolEntry, _proxy: object) -> None:
+        file.taken(entry.info)
+
+    event.listen(engine, "do_connect", connecting)
+    event.listen(engine, "connect", opened)
+    event.listen(engine, "checkout", taken)
+    event.listen(engine, "begin", file.begun)
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

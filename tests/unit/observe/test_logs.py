@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import logging
 
 import pytest
 
-from bytespike.observe.logs import REDACTED, Redacting, redact
+from bytespike.observe.logs import REDACTED, Redacting, Unfailing, redact
 
 SECRETS = {
     "our key": "sk-byts-" + "a1B2" * 10,
@@ -81,3 +83,14 @@ def test_what_libraries_log_is_redacted_with_its_traceback(style: str):
         event = json.loads(told)
         assert (event["level"], event["logger"]) == ("error", "asyncio")
         assert "Traceback" in event["event"]
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "warning", "error", "critical", "exception", "msg"])
+def test_a_line_that_cannot_be_written_stops_nobody(level: str):
+    """A full disk may be what it tells of."""
+    getattr(Unfailing(FullDisk()), level)("the disk is full")
+
+
+class FullDisk(io.StringIO):
+    def write(self, _: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
