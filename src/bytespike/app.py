@@ -95,6 +95,9 @@ REFUSAL_RETRY_S = 1.0
 #: How long upstream calls may take to end when everything else has.
 UPSTREAM_DRAIN_SECONDS = 2.0
 #: Connections that wait to be accepted.
+#: For requests that are cancelled when the process stops, to settle: so often so long.
+UNWINDING_TURNS = 100
+UNWINDING_TURN_S = 0.01
 BACKLOG = 4096
 #: For so long a thread may keep the interpreter from the loop: the drain's has work for it that takes milliseconds.
 SWITCH_S = 0.0002
@@ -350,8 +353,16 @@ class Listener(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._readiness.draining = True
-        log.info("stopping", under_way=len(self.server_state.tasks))
+        under_way = self.server_state.tasks
+        log.info("stopping", under_way=len(under_way))
         await super().shutdown(sockets)
+        # Told to stop at once, or past the grace: what is left settles before the loop ends.
+        for each in tuple(under_way):
+            each.cancel()
+        for _ in range(UNWINDING_TURNS):
+            if not under_way:
+                break
+            await asyncio.sleep(UNWINDING_TURN_S)
 
 
 class _Refusals:

@@ -292,6 +292,31 @@ def test_a_chain_goes_through_every_family(client, own, first, stream):
     assert [f"question {number}" in asked(own) for number in range(4)] == [True] * 4
 
 
+@STREAMS
+@FAMILIES
+def test_an_answer_says_what_it_goes_on_from_whoever_had_made_that(client, model, stream):
+    first = say(client, model, f"one {next(_words)}")
+    second = say(client, GPT_RESPONSES, "two", stream=stream, previous_response_id=first.id)
+    assert second.previous_response_id == first.id
+    assert client.responses.retrieve(second.id).previous_response_id == first.id
+
+
+@STREAMS
+@pytest.mark.parametrize("by_id", [True, False])
+def test_reasoning_of_another_family_is_left_out_with_a_notice(client, by_id, stream):
+    ask = {"reasoning": {"effort": "high", "summary": "auto"}, "include": ["reasoning.encrypted_content"]}
+    first = say(client, CLAUDE, f"one {next(_words)}", **ask)
+    assert any(item.type == "reasoning" for item in first.output)
+    if by_id:
+        going_on = {"input": "two", "previous_response_id": first.id}
+    else:
+        items = [item.model_dump(exclude_none=True) for item in first.output]
+        going_on = {"input": [{"role": "user", "content": "one"}, *items, {"role": "user", "content": "two"}]}
+    raw = client.responses.with_raw_response.create(model=GPT_RESPONSES, stream=stream, **going_on)
+    assert "reasoning: dropped (not made by this provider)" in raw.headers["x-bytespike-notices"]
+    raw.http_response.close()
+
+
 @FAMILIES
 def test_a_tool_loop_goes_on_by_id_in_another_family(client, own, model):
     tool = {

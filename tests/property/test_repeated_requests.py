@@ -120,6 +120,67 @@ def test_the_same_is_seen_and_answered(requests: list[list[bytes]]) -> None:
     assert remembering == parsing
 
 
+def test_a_head_that_began_behind_a_body_nobody_wanted_goes_on_whatever_the_next_bytes_are() -> None:
+    known = b"POST /v1 HTTP/1.1\r\nauthorization: Bearer one\r\ncontent-length: 3\r\n\r\nabc"
+    pieces = [
+        known,
+        known,
+        b"POST /early HTTP/1.1\r\ncontent-le",
+        b"ngth: 10\r\n\r\n",
+        # It is answered by now.
+        b"0123456789GET /began HTTP/1.1\r\nx-note: ",
+        known,
+        b"POST /victim HTTP/1.1\r\nauthorization: Bearer two\r\ncontent-length: 3\r\n\r\nabc",
+    ]
+
+    async def main() -> list[tuple[str, dict[bytes, bytes]]]:
+        seen: list[tuple[str, dict[bytes, bytes]]] = []
+
+        async def app(inbound: Inbound, line: connections.Connection) -> None:
+            seen.append((inbound.path, dict(inbound.headers)))
+            line.respond(401 if inbound.path == "/early" else 200, b"", b"")
+
+        socket: Any = Socket()
+        config: Any = SimpleNamespace(loaded_app=app)
+        state: Any = SimpleNamespace(connections=set(), tasks=set(), total_requests=0)
+        line = connections.Connection(config, state, {}, shared=Shared(LoopTurn()))
+        line.connection_made(socket)
+        for piece in pieces:
+            if not socket.closed:
+                asyncio.get_running_loop().call_soon(line.data_received, piece)
+            for _ in range(5):
+                await asyncio.sleep(0)
+        line.connection_lost(None)
+        return seen
+
+    remembering = asyncio.run(main())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connections, "HEADS_LEARNT_MAX", 0)
+        parsing = asyncio.run(main())
+    assert remembering == parsing
+    assert [path for path, _ in parsing][:4] == ["/v1", "/v1", "/early", "/began"]
+
+
+@pytest.mark.parametrize(("target", "status"), [(b"vendor.example:443", b"400"), (b"/x", b"405")])
+def test_nobody_is_connected_to_anything(target: bytes, status: bytes) -> None:
+    async def main() -> Socket:
+        socket: Any = Socket()
+        config: Any = SimpleNamespace(loaded_app=None)
+        state: Any = SimpleNamespace(connections=set(), tasks=set(), total_requests=0)
+        line = connections.Connection(config, state, {}, shared=Shared(LoopTurn()))
+        line.connection_made(socket)
+        asyncio.get_running_loop().call_soon(
+            line.data_received, b"CONNECT %b HTTP/1.1\r\nhost: vendor.example\r\n\r\n" % target
+        )
+        await asyncio.sleep(0)
+        line.connection_lost(None)
+        return socket
+
+    socket = asyncio.run(main())
+    assert socket.closed
+    assert socket.written[0].startswith(b"HTTP/1.1 %b " % status)
+
+
 def test_a_known_head_is_not_parsed_again() -> None:
     async def main() -> list[bytes]:
         async def app(inbound: Inbound, line: connections.Connection) -> None:

@@ -239,6 +239,10 @@ class Connection(asyncio.Protocol):
             raise _Pipelined
         self._url = b""
         self._headers = {}
+        if not self._head_bytes:
+            # Behind the rest of a body that was thrown away: what is read next is not the beginning of a head.
+            self._head_bytes = 1
+            self.deadline = self._loop.time() + HEAD_SECONDS_MAX
 
     def on_url(self, url: bytes) -> None:
         self._url = self._url + url if self._url else url
@@ -303,6 +307,11 @@ class Connection(asyncio.Protocol):
         without the offer."""
         inbound = self._inbound
         assert inbound is not None
+        self._asked = False
+        if inbound.method == "CONNECT":
+            self._answered = True
+            self._refuse(405, "this is no proxy")
+            return
         if inbound.headers[b"upgrade"].lower() == b"websocket":
             # The parser is of no more use: if the handler answers in HTTP after all, that is the last answer.
             self._keep_alive = False

@@ -117,6 +117,10 @@ class Errand:
             wrong = RuntimeError(f"a request waits for {waits_for!r}, which is no future of this loop")
             loop.call_soon(self._step, wrong, context=self._context)
             return
+        if waits_for.get_loop() is not loop:
+            wrong = RuntimeError(f"a request waits for {waits_for!r}, which is of another loop")
+            loop.call_soon(self._step, wrong, context=self._context)
+            return
         waits_for._asyncio_future_blocking = False
         self._waits_for = waits_for
         waits_for.add_done_callback(self._wake, context=self._context)

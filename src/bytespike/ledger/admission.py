@@ -139,7 +139,7 @@ def _over_window(
     what = f"{_whose(meter)} {spec.name} limit of ${format_usd(limit)}{_of_what(meter)} has"
     message = _short(what, free, amount)
     if amount > limit:
-        return RateLimited(f"{message}: more than the whole limit. Ask for fewer output tokens")
+        return RateLimited(f"{message}: more than the whole limit. Ask for less")
     frees_us = window.frees_us(amount - free, now_us)
     if frees_us is None:
         # Holds are in the way, and nobody knows when they resolve. Without them it would fit when this much has left:

@@ -57,9 +57,10 @@ class Borrowed:
     `granted`: what it has borrowed, in all. `others`: what all others together have. `low`: when so little is free of
     `granted`, it is time to borrow more. `busy`: something was taken since somebody looked for idle leases. `over`: what is
     in use may be more than a limit that became lower leaves; nothing is held against it again before the database was asked.
+    `limits`: how many it has had.
     """
 
-    __slots__ = ("busy", "cap", "granted", "low", "others", "over")
+    __slots__ = ("busy", "cap", "granted", "limits", "low", "others", "over")
 
     def __init__(self, cap: str) -> None:
         self.cap = cap
@@ -68,6 +69,7 @@ class Borrowed:
         self.low = NEVER_LOW
         self.busy = False
         self.over = False
+        self.limits = 0
 
     def used(self, monotonic_us: int) -> int:
         """What is spent and not drained, and what is held. Each kind of cap says it."""
@@ -86,6 +88,7 @@ class Borrowed:
         against any more, and neither is what is in use, once it is idle again."""
         self.shed(0)
         self.over = True
+        self.limits += 1
 
     def grant(self, amount: int, others: int, needed: int, room: int) -> None:
         """The row says `amount` now; `needed` would have done. `room`: the most that it may have."""

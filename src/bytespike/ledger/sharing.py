@@ -257,12 +257,12 @@ class Sharing:
         Where there is too little nothing is taken, and others are asked for what they have idle; where they were asked
         before (`asked`, an earlier outcome's), that is all. Raises what the database raises.
         """
-        record = account.record
         async with self._writing() as connection:
             ask = self._book.ask(account, on_model)
             facts = await lending.look(connection, self._me.id, ask, self._clock.now_us())
             self._book.take_in(account, on_model, facts)
             plan = self._plan(account, on_model, amount, places, facts)
+            limits = {cap: meter.limits for cap, meter in plan.meters.items()}
             if plan.short and asked is None:
                 await lending.recall(connection, self._me.id, plan.short)
             changed = {cap: new for cap, (new, _) in plan.amounts.items() if new != facts.mine.get(cap, 0)}
@@ -271,10 +271,10 @@ class Sharing:
             await connection.commit()
             for cap, (new, needed) in plan.amounts.items():
                 self._grant(plan.meters[cap], new, facts.others.get(cap, 0), needed, plan.rooms[cap])
-            if account.record is not record:
-                # The limits changed while we asked: what was lent under the old ones is not held against.
-                for each in plan.meters.values():
-                    each.limited_anew()
+            for cap, meter in plan.meters.items():
+                if meter.limits != limits[cap]:
+                    # It changed while we asked: what was lent under the old one is not held against.
+                    meter.limited_anew()
         self.borrowings += 1
         short = frozenset(plan.short)
         theirs = {place: version for place, version in facts.theirs.items() if place[0] in short}

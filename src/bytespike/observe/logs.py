@@ -75,7 +75,7 @@ class Unfailing(structlog.WriteLogger):
     one whose being full was to be told, in the middle of what is done about it."""
 
     def msg(self, message: str) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             super().msg(message)
 
     log = debug = info = warn = warning = msg

@@ -29,6 +29,7 @@ from bytespike.pipeline.parts import Parts
 from bytespike.pipeline.threads import knows_previous
 from bytespike.pipeline.values import Plan, Prepared
 from bytespike.pricing.estimate import count_tokens, tokens_of_body, tokens_of_chars
+from bytespike.protocols.sealed_text import SEALED_BYTES_MIN, removed
 from bytespike.providers.abilities import quirks_of, spoken
 from bytespike.providers.access_tokens import TokenRefused, TokenUnavailable
 from bytespike.providers.carriage import Carriage, Parcel
@@ -176,13 +177,16 @@ def _in_its_dialect(
         if call.thread is not None and knows_previous(call, candidate):
             whole = call.thread.original
         body = dialect.patch_request(whole, plan.peek, target)
+        notices = plan.notices
+        if len(whole) + len(target.model) - len(plan.peek.model) - len(body) >= SEALED_BYTES_MIN:
+            notices = (*notices, *removed(whole, body))
         return Prepared(
             dialect,
             target,
             _path(endpoint, target, plan),
             body,
             _forwarded(call, dialect, endpoint),
-            plan.notices,
+            notices,
             same=True,
             requested=plan.requested,
             credential=candidate.channel.credential,

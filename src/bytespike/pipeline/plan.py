@@ -33,6 +33,8 @@ log = structlog.get_logger("bytespike.pipeline")
 WINDOW_EXCESS = 3
 #: By so much a translation may raise a client's limit, to make room for thinking: the least budget of a Claude.
 RAISED_TOKENS_MAX = 1_024
+#: The only dialect in which that is done: there a limit must be above what is thought with.
+RAISING = "anthropic_messages"
 
 
 def called(arrival: Arrival, body: bytes) -> Call:
@@ -91,10 +93,10 @@ def choose(parts: Parts, call: Call, key: KeyRecord) -> Plan:
         found, sticky = _chosen(parts, call, key, peek, model, serving, now_us, passed)
     if not found:
         raise _nobody(parts, model, dialect, serving, passed, now_us, call.request_id)
-    translated = resolution.thinking
+    raised = False
     for each in found:
-        if each.endpoint.dialect != dialect:
-            translated = True
+        if each.endpoint.dialect == RAISING and (dialect != RAISING or resolution.thinking):
+            raised = True
     return Plan(
         peek=peek,
         model=model,
@@ -102,7 +104,7 @@ def choose(parts: Parts, call: Call, key: KeyRecord) -> Plan:
         thinking=resolution.thinking,
         candidates=tuple(found),
         multiplier_ppm=group.multiplier_ppm,
-        output_held=output_held(peek, model, translated=translated),
+        output_held=output_held(peek, model, raised=raised),
         notices=(
             (Notice("model", "approximated", f"{model.slug} answers in its place"),)
             if resolution.substitute
@@ -217,15 +219,15 @@ def fitting_prompt_tokens(body: bytes, model: Model) -> int:
     return estimated
 
 
-def output_held(peek: Peek, model: Model, *, translated: bool) -> int:
+def output_held(peek: Peek, model: Model, *, raised: bool) -> int:
     """The tokens of answer that are held for, and that a translated request may ask for at most.
 
     Where the client set no limit and the bytes pass as they are, the model's own default applies:
-    `hold_output_tokens` is the catalog's guess at it. `translated`: some channel speaks another dialect.
+    `hold_output_tokens` is the catalog's guess at it. `raised`: some channel may be asked in a dialect whose writer raises a limit.
     """
     asked = peek.max_output_tokens
     if asked is None:
         asked = model.hold_output_tokens
-    elif translated and "thinking" in model.capabilities:
+    elif raised and "thinking" in model.capabilities:
         asked += RAISED_TOKENS_MAX
     return min(asked, model.max_output_tokens)

@@ -29,7 +29,7 @@ from bytespike.pipeline.call import Call, Client
 from bytespike.pipeline.parts import Parts
 from bytespike.pipeline.settle import usage_of_answer, usage_of_unreported, usage_so_far
 from bytespike.pipeline.settlement import Settlement
-from bytespike.pipeline.threads import Keeping
+from bytespike.pipeline.threads import Continued, Keeping
 from bytespike.pipeline.threads import keeping as keeping_of
 from bytespike.pipeline.translation import Translation
 from bytespike.pipeline.unary import reply_of
@@ -67,6 +67,8 @@ async def relay_stream(
     relay: Tap
     if prepared.same:
         relay = prepared.dialect.tap(plan.peek, plan.requested)
+        if call.thread is not None and call.thread.previous_id is not None:
+            relay = Continued(relay, call)
     else:
         relay = Translation(prepared.dialect.stream_reader(), writer, prepared.renamed)
     notices = prepared.notices

@@ -9,11 +9,15 @@ An answer that shall be kept is kept before its last byte leaves, so that whoeve
 
 from __future__ import annotations
 
+import re
+
 from msgspec import structs
 
 from bytespike.accounts.records import Channel, KeyRecord
 from bytespike.conversations.kept import Kept, NoSuchResponse
+from bytespike.core.dialect import Tap
 from bytespike.core.json_types import JSONObject
+from bytespike.core.usage import Usage
 from bytespike.errors import GatewayError, NoPreviousResponse
 from bytespike.pipeline.call import Call, Thread
 from bytespike.pipeline.parts import Parts
@@ -23,6 +27,8 @@ from bytespike.routing.values import Candidate
 from bytespike.wire.json import decode, encode
 
 DIALECT = "openai_responses"
+_PREVIOUS = b'"previous_response_id"'
+_NO_PREVIOUS = re.compile(_PREVIOUS + rb"\s*:\s*null\b")
 #: Of a platform that answers in this dialect and keeps nothing.
 KEEPS_NOTHING = "no_store"
 
@@ -110,6 +116,55 @@ def retold(call: Call, candidate: Candidate[Channel], error: GatewayError) -> Ca
             thread = structs.replace(thread, made_by=None)
         return structs.replace(call, body=body, thread=thread)
     return None
+
+
+def continued(data: bytes, call: Call) -> bytes:
+    """A native answer, or whole events of one, with the id of the response that it goes on from: a channel that was sent
+    the whole conversation knows none. A text that quotes such a member has its quotes escaped."""
+    thread = call.thread
+    if thread is None or thread.previous_id is None or _PREVIOUS not in data:
+        return data
+    told = b"%b:%b" % (_PREVIOUS, encode(thread.previous_id))
+    return _NO_PREVIOUS.sub(lambda _: told, data)
+
+
+class Continued:
+    """The same of a stream: what its tap lets pass."""
+
+    __slots__ = ("_call", "_tap")
+
+    def __init__(self, tap: Tap, call: Call) -> None:
+        self._tap = tap
+        self._call = call
+
+    @property
+    def complete(self) -> bool:
+        return self._tap.complete
+
+    @property
+    def ended(self) -> bool:
+        return self._tap.ended
+
+    @property
+    def failure(self) -> GatewayError | None:
+        return self._tap.failure
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._tap.usage
+
+    @property
+    def produced_chars(self) -> int:
+        return self._tap.produced_chars
+
+    def feed(self, data: bytes) -> bytes:
+        return continued(self._tap.feed(data), self._call)
+
+    def cut(self, usage: Usage) -> bytes:
+        return continued(self._tap.cut(usage), self._call)
+
+    def end(self) -> bytes:
+        return continued(self._tap.end(), self._call)
 
 
 class Keeping:

@@ -11,8 +11,8 @@ from bytespike.pipeline.call import Call, Client
 from bytespike.pipeline.parts import Parts
 from bytespike.pipeline.settle import usage_of_answer, usage_of_unreported
 from bytespike.pipeline.settlement import Settlement
+from bytespike.pipeline.threads import continued, original_of
 from bytespike.pipeline.threads import keeping as keeping_of
-from bytespike.pipeline.threads import original_of
 from bytespike.pipeline.values import Plan, Prepared
 from bytespike.pricing.cost import nothing
 from bytespike.upstream.answer import Answer
@@ -50,6 +50,8 @@ async def relay_unary(
     try:
         if prepared.same:
             body, usage = prepared.dialect.patch_response(body, plan.requested)
+            if call.thread is not None:
+                body = continued(body, call)
             if usage is None or nothing(usage):
                 usage = _counted(prepared, body, requests)
         else:

@@ -15,10 +15,17 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from bytespike.core.notices import Notice
+
 T = TypeVar("T")
 
 PREFIX: Final = "bytespike.v1."
 NO_ORIGIN: Final = "none"
+#: What carries an envelope is longer.
+SEALED_BYTES_MIN: Final = 32
+#: Where a dialect's opaque data is base64 (Gemini's signatures), so that an envelope is too.
+_PREFIXES: Final = (PREFIX.encode(), base64.b64encode(PREFIX.encode()[:12]))
+_SEALED_CITATION: Final = re.compile(rb'"encrypted_index"\s*:\s*"bytespike\.v1\.')
 _FORM: Final = re.compile(r"bytespike\.v1\.([a-z0-9_.-]{1,60})\.([A-Za-z0-9_-]*)")
 
 
@@ -42,3 +49,18 @@ def open_text(text: str, decoder: msgspec.json.Decoder[T]) -> tuple[str, T] | No
 
 def is_sealed(text: str) -> bool:
     return text.startswith(PREFIX)
+
+
+def removed(before: bytes, after: bytes) -> tuple[Notice, ...]:
+    """What the caller is told of the envelopes that `before`, a body of some dialect, has and `after` has no more: a body
+    that goes on in its own dialect is sent without what only another provider can read."""
+    gone = sum(before.count(prefix) - after.count(prefix) for prefix in _PREFIXES)
+    if gone <= 0:
+        return ()
+    citations = len(_SEALED_CITATION.findall(before)) - len(_SEALED_CITATION.findall(after))
+    notices: list[Notice] = []
+    if gone > citations:
+        notices.append(Notice("reasoning", "dropped", "not made by this provider"))
+    if citations > 0:
+        notices.append(Notice("citations", "dropped", "not made by this provider"))
+    return tuple(notices)

@@ -249,3 +249,25 @@ def test_what_is_no_future_is_refused_where_it_is_awaited(run: Run) -> None:
         assert seen == ["a request waits for 'strange', which is no future of this loop"]
 
     run(main())
+
+
+def test_a_future_of_another_loop_is_refused_where_it_is_awaited() -> None:
+    other = asyncio.new_event_loop()
+    future: asyncio.Future[None] = other.create_future()
+
+    async def main() -> None:
+        stage = Stage()
+        seen: list[str] = []
+
+        async def work() -> None:
+            try:
+                await future
+            except RuntimeError as error:
+                seen.append(str(error))
+
+        stage.begin(work)
+        await stage.over()
+        assert "which is of another loop" in seen[0]
+
+    asyncio.run(main())
+    other.close()
