@@ -209,6 +209,8 @@ def test_the_sweeper_goes_on_where_the_store_is_away_for_a_while() -> None:
                 while await rows(house):
                     await asyncio.sleep(0.01)
             sweeping.cancel()
+            # It gives its connection back before the database is closed.
+            await asyncio.wait([sweeping])
             assert house.files() == []
 
     asyncio.run(run())
