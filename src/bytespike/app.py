@@ -94,10 +94,10 @@ _IS_SOURCE = str(life.__file__).endswith(".py")
 REFUSAL_RETRY_S = 1.0
 #: How long upstream calls may take to end when everything else has.
 UPSTREAM_DRAIN_SECONDS = 2.0
-#: Connections that wait to be accepted.
 #: For requests that are cancelled when the process stops, to settle: so often so long.
 UNWINDING_TURNS = 100
 UNWINDING_TURN_S = 0.01
+#: Connections that wait to be accepted.
 BACKLOG = 4096
 #: For so long a thread may keep the interpreter from the loop: the drain's has work for it that takes milliseconds.
 SWITCH_S = 0.0002

@@ -197,8 +197,8 @@ def test_many_faults_leave_nothing_in_memory(bench: Bench):
     for number in range(3, 9):
         a_round(number)
     requests = 6 * len(PROMPT)
-    # One object that every fourth request left behind would show.
-    assert bench.objects() - before < requests // 4
+    # One object that every fourth request left behind would show. What is only on its way goes in a moment.
+    bench.gateway.until(lambda: bench.objects() - before < requests // 4)
 
 
 def test_the_books_balance_after_everything(bench: Bench):

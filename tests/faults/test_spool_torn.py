@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bytespike.ledger.frames import HEADER_BYTES, RECORD_BYTES_MAX, Frame, decode_payload, encode_frame, scan
+from bytespike.ledger.frames import HEADER_BYTES, RECORD_BYTES_MAX, decode_payload, encode_frame, scan
 from bytespike.ledger.records import Attempt, Settled
 from bytespike.ledger.segments import CHUNK_BYTES, QUARANTINE, read_frames
 from bytespike.ledger.spool import Spool
+from bytespike.ledger.stored import Frame
 
 
 def frame(number: int, padding: int = 0) -> bytes:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bytespike.ledger.amounts import AMOUNT_MAX, InvalidAmount, format_usd, parse_usd
+from bytespike.ledger.amounts import AMOUNT_MAX, format_usd, parse_usd
+from bytespike.ledger.invalid_amount import InvalidAmount
 
 micros = st.integers(min_value=-AMOUNT_MAX, max_value=AMOUNT_MAX)
 

@@ -78,12 +78,6 @@ class Errand:
     def done(self) -> bool:
         return self._over
 
-    def get_coro(self) -> Coroutine[Any, Any, None]:
-        return self._coroutine
-
-    def get_name(self) -> str:
-        return "request"
-
     # --- within --------------------------------------------------------------------------------------------------
 
     def _step(self, error: BaseException | None) -> None:
@@ -113,12 +107,11 @@ class Errand:
         if waits_for is None:
             loop.call_soon(self._step, None, context=self._context)
             return
-        if getattr(waits_for, "_asyncio_future_blocking", None) is not True:
+        if (
+            getattr(waits_for, "_asyncio_future_blocking", None) is not True
+            or waits_for.get_loop() is not loop
+        ):
             wrong = RuntimeError(f"a request waits for {waits_for!r}, which is no future of this loop")
-            loop.call_soon(self._step, wrong, context=self._context)
-            return
-        if waits_for.get_loop() is not loop:
-            wrong = RuntimeError(f"a request waits for {waits_for!r}, which is of another loop")
             loop.call_soon(self._step, wrong, context=self._context)
             return
         waits_for._asyncio_future_blocking = False

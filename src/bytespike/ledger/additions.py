@@ -11,8 +11,20 @@ from bytespike.ledger.windows import HOUR_US
 from bytespike.store.members import member_id
 
 DAY_US = 24 * HOUR_US
-#: Columns of a rollup that are summed.
-_SUMS = 11
+#: The columns of a rollup that are summed.
+SUMMED = (
+    "requests",
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "web_searches",
+    "credits",
+    "images",
+    "seconds",
+)
 
 
 def to_meters(receipts: Iterable[Receipt], meters: Iterable[Known]) -> list[tuple[str, int, int]]:
@@ -44,7 +56,7 @@ def to_rollups(receipts: Iterable[Receipt]) -> list[tuple[str | int, ...]]:
         key = (receipt.user_id, at - at % HOUR_US, receipt.model, receipt.key_id, receipt.protocol)
         sums = hours.get(key)
         if sums is None:
-            sums = hours[key] = [0] * _SUMS
+            sums = hours[key] = [0] * len(SUMMED)
         used = receipt.usage
         sums[0] += 1
         sums[1] += used.input

@@ -9,15 +9,6 @@ import re
 
 from bytespike.ledger.invalid_amount import InvalidAmount
 
-__all__ = [
-    "AMOUNT_MAX",
-    "DECIMALS_MAX",
-    "MICROS_PER_USD",
-    "InvalidAmount",
-    "format_usd",
-    "parse_usd",
-]
-
 MICROS_PER_USD = 1_000_000
 DECIMALS_MAX = 6
 #: A billion dollars: the largest amount that can be written. Far below what a BIGINT holds, so that sums fit too.

@@ -30,10 +30,11 @@ from bytespike.ledger.amounts import format_usd
 from bytespike.ledger.doctor_escrows import escrow_findings, first_hold_of
 from bytespike.ledger.entries import input_hash, usage_key
 from bytespike.ledger.findings import FINDINGS_MAX, Finding
-from bytespike.ledger.frames import Frame, UnreadableRecord, decode_payload
+from bytespike.ledger.frames import decode_payload
 from bytespike.ledger.rollups import DAY_US, wrong_rollups
 from bytespike.ledger.segments import BYTES_SUFFIX, QUARANTINE, RECORD_SUFFIX, found_segments, read_frames
 from bytespike.ledger.sql import TRANSFERS_KNOWN
+from bytespike.ledger.stored import Frame, UnreadableRecord
 from bytespike.store.engine import reading
 
 #: Rows fetched at once, where every row is looked at.

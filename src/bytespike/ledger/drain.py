@@ -35,12 +35,13 @@ from bytespike.ledger import lending, metering, sql
 from bytespike.ledger.additions import to_meters
 from bytespike.ledger.batches import Batch, Sums, batch_of, newest, sums_of
 from bytespike.ledger.entries import REVENUE
-from bytespike.ledger.frames import UnreadableRecord, decode_payload
+from bytespike.ledger.frames import decode_payload
 from bytespike.ledger.low_balance import Change, tell
 from bytespike.ledger.records import Receipt
 from bytespike.ledger.rollups import Rollups
 from bytespike.ledger.rows import receipt_hash, receipt_key
 from bytespike.ledger.spool import Position, Spool, Unread
+from bytespike.ledger.stored import UnreadableRecord
 from bytespike.store.writer import writer
 
 log = structlog.get_logger("bytespike.ledger")

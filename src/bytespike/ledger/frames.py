@@ -18,18 +18,6 @@ import msgspec
 from bytespike.ledger.records import Settled
 from bytespike.ledger.stored import Frame, Scan, UnreadableRecord, decode_settled
 
-__all__ = [
-    "HEADER_BYTES",
-    "RECORD_BYTES_MAX",
-    "Frame",
-    "Scan",
-    "UnreadableRecord",
-    "decode_payload",
-    "encode_frame",
-    "frame_of",
-    "scan",
-]
-
 #: The largest payload. A settlement has a few hundred bytes.
 RECORD_BYTES_MAX = 256 * 1024
 

@@ -45,7 +45,7 @@ from bytespike.ledger.admission import admit, covered, fits, money_covered
 from bytespike.ledger.book import ACCOUNTS_MAX, Book
 from bytespike.ledger.drain import Drain, Drained, reason_of
 from bytespike.ledger.entries import SYSTEM_ACCOUNTS
-from bytespike.ledger.frames import UnreadableRecord, decode_payload
+from bytespike.ledger.frames import decode_payload
 from bytespike.ledger.holds import Hold, HoldResolved, HoldState
 from bytespike.ledger.leases import NEVER_LOW
 from bytespike.ledger.records import Attempt, Receipt, Settled
@@ -53,6 +53,7 @@ from bytespike.ledger.sharing import TERM_S, Sharing
 from bytespike.ledger.spool import Spool, SpoolLocked
 from bytespike.ledger.standing import standing_of
 from bytespike.ledger.stats import LedgerStats
+from bytespike.ledger.stored import UnreadableRecord
 from bytespike.ledger.upkeep import Upkeep
 from bytespike.ledger.values import Standing, WindowStanding
 from bytespike.ledger.waiting import Waiting

@@ -33,7 +33,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.dml import Insert
 
 from bytespike.errors import InvalidRequest
-from bytespike.ledger.additions import DAY_US, to_rollups
+from bytespike.ledger.additions import DAY_US, SUMMED, to_rollups
 from bytespike.ledger.records import Receipt
 from bytespike.ledger.rows import Value
 from bytespike.ledger.sql import ROWS_MAX, many_rows
@@ -55,19 +55,6 @@ _DIMENSIONS: dict[str, ColumnElement[str]] = {
     "api_key": rollups.c.key_id,
     "protocol": rollups.c.protocol,
 }
-_SUMS = (
-    "requests",
-    "input_tokens",
-    "cache_read_tokens",
-    "cache_write_5m_tokens",
-    "cache_write_1h_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "web_searches",
-    "credits",
-    "images",
-    "seconds",
-)
 _KEY = [column for column in rollups.columns if column.primary_key]
 
 
@@ -146,11 +133,11 @@ def _upsert(dialect: Dialect) -> Insert:
     if dialect.name == "sqlite":
         lite = sqlite.insert(rollups).values([row])
         return lite.on_conflict_do_update(
-            index_elements=_KEY, set_={name: rollups.c[name] + lite.excluded[name] for name in _SUMS}
+            index_elements=_KEY, set_={name: rollups.c[name] + lite.excluded[name] for name in SUMMED}
         )
     big = postgresql.insert(rollups).values([row])
     return big.on_conflict_do_update(
-        index_elements=_KEY, set_={name: rollups.c[name] + big.excluded[name] for name in _SUMS}
+        index_elements=_KEY, set_={name: rollups.c[name] + big.excluded[name] for name in SUMMED}
     )
 
 
@@ -176,7 +163,7 @@ async def summed(engine: AsyncEngine, wanted: Wanted, group_by: Sequence[Groupin
         for span_us, since, until in pieces(wanted.since, wanted.until, by_hour=bucket_us == HOUR_US):
             query = _piece(wanted, span_us, since, until, bucket_us, by)
             for row in await connection.execute(query):
-                key, sums = tuple(row[: -len(_SUMS)]), Sums._make(map(int, row[-len(_SUMS) :]))
+                key, sums = tuple(row[: -len(SUMMED)]), Sums._make(map(int, row[-len(SUMMED) :]))
                 before = found.get(key)
                 found[key] = sums if before is None else _plus(before, sums)
             if len(found) > GROUPS_MAX:
@@ -227,7 +214,7 @@ def _piece(
 ) -> Select[*tuple[int | str, ...]]:
     start = rollups.c.start if bucket_us in (0, span_us) else rollups.c.start // bucket_us * bucket_us
     groups = [*([start] if bucket_us else []), *(_DIMENSIONS[name] for name in by)]
-    sums = [_sum(rollups.c[name]).label(name) for name in _SUMS]
+    sums = [_sum(rollups.c[name]).label(name) for name in SUMMED]
     where = _conditions(wanted, span_us, since, until)
     query = select(*groups, *sums).where(*where).limit(GROUPS_MAX + 1)
     # Without groups there would be a row of zeros for nothing.
@@ -272,14 +259,14 @@ def of_rows(span_us: int) -> Select[*tuple[int | str, ...]]:
     """The rollups of a span as the usage rows say they must be, in the order of the table's columns."""
     start = usage.c.at // span_us * span_us
     key = (usage.c.user_id, start, usage.c.model, usage.c.key_id, usage.c.protocol)
-    sums = [_sum(usage.c[name]) for name in _SUMS[1:]]
+    sums = [_sum(usage.c[name]) for name in SUMMED[1:]]
     user_id, *rest = key
     return select(
         user_id.label("user_id"),
         literal(span_us, BigInteger).label("span_us"),
         *(column.label(name.name) for column, name in zip(rest, _KEY[2:], strict=True)),
         cast(func.count(), BigInteger).label("requests"),
-        *(column.label(name) for column, name in zip(sums, _SUMS[1:], strict=True)),
+        *(column.label(name) for column, name in zip(sums, SUMMED[1:], strict=True)),
     ).group_by(*key)
 
 
@@ -288,14 +275,14 @@ def wrong_rollups(limit: int) -> Select[str, int, int, str, str, int, int]:
     too low) where rollups and rows differ in any figure."""
     both = union_all(
         *(select(of_rows(span_us).subquery()) for span_us in SPANS_US),
-        select(*_KEY, *((-rollups.c[name]).label(name) for name in _SUMS)),
+        select(*_KEY, *((-rollups.c[name]).label(name) for name in SUMMED)),
     ).subquery("differences")
     key = [both.c[column.name] for column in _KEY]
     user_id, span_us, start, model, key_id, _ = key
     return (
         select(user_id, span_us, start, model, key_id, _sum(both.c.credits), _sum(both.c.requests))
         .group_by(*key)
-        .having(or_(*(_sum(both.c[name]) != 0 for name in _SUMS)))
+        .having(or_(*(_sum(both.c[name]) != 0 for name in SUMMED)))
         .order_by(*key)
         .limit(limit)
     )

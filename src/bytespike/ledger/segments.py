@@ -17,8 +17,8 @@ from pathlib import Path
 
 import structlog
 
-from bytespike.ledger.frames import HEADER_BYTES, RECORD_BYTES_MAX, Frame, frame_of, scan
-from bytespike.ledger.stored import Fault
+from bytespike.ledger.frames import HEADER_BYTES, RECORD_BYTES_MAX, frame_of, scan
+from bytespike.ledger.stored import Fault, Frame
 
 log = structlog.get_logger("bytespike.ledger")
 

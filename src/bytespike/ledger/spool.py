@@ -34,7 +34,7 @@ from typing import NamedTuple
 import structlog
 
 from bytespike import ids
-from bytespike.ledger.frames import HEADER_BYTES, Frame, encode_frame, scan
+from bytespike.ledger.frames import HEADER_BYTES, encode_frame, scan
 from bytespike.ledger.records import Settled
 from bytespike.ledger.segments import (
     CHUNK_BYTES,
@@ -44,6 +44,7 @@ from bytespike.ledger.segments import (
     set_bytes_aside,
     set_record_aside,
 )
+from bytespike.ledger.stored import Frame
 
 log = structlog.get_logger("bytespike.ledger")
 
@@ -112,8 +113,7 @@ class Spool:
         self._segments: deque[Segment] = deque()  # oldest first; the last one is written to
         self._done: deque[tuple[int, Segment]] = deque()  # drained, and when
         self._backlog: deque[bytes] = deque()
-        self._gathered: list[bytes] = []
-        self._gathered_settled: list[Settled] = []
+        self._gathered: list[tuple[bytes, Settled]] = []  # frames that wait for `flush`, and what they hold
         #: What was written last, in order: the segment, the offset at which the frame begins, the frame.
         self._remembered: deque[tuple[int, int, Frame]] = deque()
         self._unsynced: list[int] = []  # closed segments' and the directory's descriptors
@@ -195,34 +195,30 @@ class Spool:
 
     def gather(self, settled: Settled) -> bool:
         """Add one record that is to be written with others, by `flush`: True for the first of them. Raises as `append`."""
-        self._gathered.append(encode_frame(settled))
-        self._gathered_settled.append(settled)
+        self._gathered.append((encode_frame(settled), settled))
         return len(self._gathered) == 1
 
     def flush(self) -> None:
         """Write what was gathered, at once. On return it survives the death of this process, or waits in memory."""
-        frames = self._gathered
-        if not frames:
+        gathered = self._gathered
+        if not gathered:
             return
-        settled = self._gathered_settled
         self._gathered = []
-        self._gathered_settled = []
+        frames = [frame for frame, _ in gathered]
         if self._backlog or not self._write(b"".join(frames), len(frames)):
             self._backlog.extend(frames)
             self.retry()
         else:
-            self._remember(frames, settled)
+            self._remember(gathered)
 
-    def _remember(self, frames: list[bytes], settled: list[Settled]) -> None:
+    def _remember(self, written: list[tuple[bytes, Settled]]) -> None:
         """These are the last that the newest segment has."""
         segment = self._segments[-1]
         remembered = self._remembered
-        start = segment.size
-        for frame in frames:
-            start -= len(frame)
-        for place, frame in enumerate(frames):
+        start = segment.size - sum(len(frame) for frame, _ in written)
+        for frame, settled in written:
             end = start + len(frame)
-            remembered.append((segment.number, start, Frame(frame[HEADER_BYTES:], end, settled[place])))
+            remembered.append((segment.number, start, Frame(frame[HEADER_BYTES:], end, settled)))
             start = end
         while len(remembered) > REMEMBERED_MAX:
             remembered.popleft()
@@ -231,8 +227,6 @@ class Spool:
         """The oldest records that are not drained, at most so many, if they are remembered."""
         segment, offset = self.drained
         remembered = self._remembered
-        while remembered and (remembered[0][0], remembered[0][1]) < (segment, offset):
-            remembered.popleft()
         if not remembered or remembered[0][0] != segment or remembered[0][1] != offset:
             return None
         frames: list[Frame] = []
@@ -242,6 +236,12 @@ class Spool:
             frames.append(frame)
             offset = frame.end
         return Unread(segment, frames)
+
+    def _forget(self) -> None:
+        """What is drained need not be remembered."""
+        remembered = self._remembered
+        while remembered and (remembered[0][0], remembered[0][1]) < self.drained:
+            remembered.popleft()
 
     def retry(self) -> None:
         """Write what waits in memory, as far as the disk takes it."""
@@ -357,13 +357,14 @@ class Spool:
                     yield from (frame.payload for frame in frames)
                     offset = frames[-1].end
             offset = 0
-        for frame in (*self._backlog, *self._gathered):
+        for frame in (*self._backlog, *(frame for frame, _ in self._gathered)):
             yield frame[HEADER_BYTES:]
 
     def release(self, done: Unread) -> None:
         """These, the oldest that were read, are in the database, or set aside."""
         self.drained = done.end
         self._segments[0].records -= len(done.frames)
+        self._forget()
 
     def tidy(self) -> None:
         """Delete segments that have been drained for long enough; at once where the disk is full."""
@@ -395,6 +396,7 @@ class Spool:
         log.error("spool.damaged", segment=segment.path.name, offset=offset, fault=fault, kept=kept.name)
         segment.records = 0
         self.drained = Position(segment.number, segment.size)
+        self._forget()
 
 
 def sync_files(fds: list[int]) -> None:

@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from bytespike import ids
 from bytespike.errors import InsufficientBalance, InvalidRequest, NotFound
 from bytespike.ledger import sql
-from bytespike.ledger.amounts import AMOUNT_MAX, InvalidAmount, format_usd
+from bytespike.ledger.amounts import AMOUNT_MAX, format_usd
 from bytespike.ledger.entries import (
     EXTERNAL,
     HELD,
@@ -39,6 +39,7 @@ from bytespike.ledger.entries import (
     is_wallet,
 )
 from bytespike.ledger.escrow_sql import HELD_OF
+from bytespike.ledger.invalid_amount import InvalidAmount
 from bytespike.ledger.low_balance import Change, tell
 from bytespike.ledger.statements import credits_of, debits_of
 from bytespike.store import audit, changes

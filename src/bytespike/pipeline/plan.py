@@ -23,6 +23,7 @@ from bytespike.pipeline.not_text import NotText
 from bytespike.pipeline.parts import Parts
 from bytespike.pipeline.values import Cost, Plan
 from bytespike.pricing.estimate import estimate_prompt_tokens, worst_case
+from bytespike.protocols.anthropic_messages.names import NAME as MESSAGES
 from bytespike.routing.candidates import CONSIDERED_MAX, candidates, considered, speaking, told
 from bytespike.routing.marks import mark
 from bytespike.routing.values import Candidate, Passed, Sticky
@@ -33,8 +34,6 @@ log = structlog.get_logger("bytespike.pipeline")
 WINDOW_EXCESS = 3
 #: By so much a translation may raise a client's limit, to make room for thinking: the least budget of a Claude.
 RAISED_TOKENS_MAX = 1_024
-#: The only dialect in which that is done: there a limit must be above what is thought with.
-RAISING = "anthropic_messages"
 
 
 def called(arrival: Arrival, body: bytes) -> Call:
@@ -93,9 +92,10 @@ def choose(parts: Parts, call: Call, key: KeyRecord) -> Plan:
         found, sticky = _chosen(parts, call, key, peek, model, serving, now_us, passed)
     if not found:
         raise _nobody(parts, model, dialect, serving, passed, now_us, call.request_id)
+    # The only dialect whose writer raises a limit: there it must be above what is thought with.
     raised = False
     for each in found:
-        if each.endpoint.dialect == RAISING and (dialect != RAISING or resolution.thinking):
+        if each.endpoint.dialect == MESSAGES and (dialect != MESSAGES or resolution.thinking):
             raised = True
     return Plan(
         peek=peek,

@@ -22,7 +22,7 @@ from bytespike.ledger.records import Attempt, Receipt
 from bytespike.pipeline.attempt import Requests
 from bytespike.pipeline.call import Call
 from bytespike.pipeline.values import Plan, Timing
-from bytespike.pricing.cost import cost, prompt_tokens
+from bytespike.pricing.cost import cost
 from bytespike.pricing.estimate import tokens_of_chars, tokens_of_text
 from bytespike.pricing.price import ONE_PPM
 from bytespike.routing.values import Candidate
@@ -68,8 +68,8 @@ def receipt(
         multiplier_ppm=plan.multiplier_ppm,
         end_reason=end_reason,
         notices=tuple(map(str, notices)),
-        latency_ms=(timing.now_ns - timing.call_ns) // _NS_PER_MS,
-        first_token_ms=max(0, timing.first_byte_ns - timing.call_ns) // _NS_PER_MS,
+        latency_ms=_ms(timing.call_ns, timing.now_ns),
+        first_token_ms=_ms(timing.call_ns, timing.first_byte_ns),
     )
 
 
@@ -100,14 +100,18 @@ def attempt_record(
         status=status,
         outcome=outcome,
         error=error,
-        input_tokens=prompt_tokens(usage),
+        input_tokens=usage.prompt_total,
         output_tokens=usage.output,
         cost=cost(usage, entry.price, ONE_PPM),
-        latency_ms=(timing.now_ns - timing.attempt_ns) // _NS_PER_MS,
-        first_token_ms=max(0, timing.first_byte_ns - timing.attempt_ns) // _NS_PER_MS,
+        latency_ms=_ms(timing.attempt_ns, timing.now_ns),
+        first_token_ms=_ms(timing.attempt_ns, timing.first_byte_ns),
         reason=reason,
         passed_over=passed_over,
     )
+
+
+def _ms(since_ns: int, until_ns: int) -> int:
+    return max(0, until_ns - since_ns) // _NS_PER_MS
 
 
 def usage_so_far(relay: Tap, requests: Requests) -> Usage:

@@ -50,8 +50,7 @@ async def relay_unary(
     try:
         if prepared.same:
             body, usage = prepared.dialect.patch_response(body, plan.requested)
-            if call.thread is not None:
-                body = continued(body, call)
+            body = continued(body, call)
             if usage is None or nothing(usage):
                 usage = _counted(prepared, body, requests)
         else:

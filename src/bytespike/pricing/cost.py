@@ -27,11 +27,6 @@ _PER_FEE = 1_000_000
 _PER_SEARCH = 1_000
 
 
-def prompt_tokens(usage: Usage) -> int:
-    """Every prompt token, cached or not, as `Usage.prompt_total`: for the path of every request."""
-    return usage.input + usage.cache_read + usage.cache_write_5m + usage.cache_write_1h
-
-
 def nothing(usage: Usage) -> bool:
     """Nobody reported a token."""
     return not (
@@ -41,7 +36,7 @@ def nothing(usage: Usage) -> bool:
 
 def numerator(usage: Usage, price: Price) -> int:
     """What a usage costs before the multiplier, in 10^-6 micro-dollars."""
-    rates = price if price.tiers is UNSET else price.at(prompt_tokens(usage))
+    rates = price if price.tiers is UNSET else price.at(usage.prompt_total)
     total = usage.input * rates.input + usage.output * rates.output
     if usage.cache_read:
         total += usage.cache_read * rates.cache_read

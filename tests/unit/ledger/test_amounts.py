@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from bytespike.errors import InvalidRequest
-from bytespike.ledger.amounts import AMOUNT_MAX, InvalidAmount, format_usd, parse_usd
+from bytespike.ledger.amounts import AMOUNT_MAX, format_usd, parse_usd
+from bytespike.ledger.invalid_amount import InvalidAmount
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import subprocess
 import sys
@@ -425,4 +426,25 @@ def test_a_record_that_cannot_be_written_is_not_gathered(tmp_path: Path) -> None
     with pytest.raises(ValueError, match="bytes"):
         opened.gather(huge)
     assert opened.depth == 0
+    opened.close()
+
+
+def test_what_is_drained_is_in_memory_no_longer(tmp_path: Path) -> None:
+    def alive() -> list[str]:
+        gc.collect()
+        held = (each for each in gc.get_objects() if isinstance(each, Settled))
+        return sorted(name for each in held if (name := each.attempts[0].request_id).startswith("req_77"))
+
+    opened = spool(tmp_path)
+    for number in range(7700, 7705):
+        opened.gather(record(number))
+    opened.flush()
+    assert alive() == ids(range(7700, 7705))
+    first = opened.read(3)
+    assert first is not None
+    opened.release(first)
+    del first
+    assert alive() == ids(range(7703, 7705))
+    read_all(opened)
+    assert alive() == []
     opened.close()

@@ -10,8 +10,9 @@ from sqlalchemy import event, select
 
 from bytespike.errors import GatewayError, InsufficientBalance, InvalidRequest, NotFound
 from bytespike.ledger import doctor, transfers
-from bytespike.ledger.amounts import AMOUNT_MAX, InvalidAmount
+from bytespike.ledger.amounts import AMOUNT_MAX
 from bytespike.ledger.entries import EXTERNAL, PROMOTION, REVENUE, org_wallet, user_wallet
+from bytespike.ledger.invalid_amount import InvalidAmount
 from bytespike.ledger.statements import Entry, EntryFilter, Statement, statement
 from bytespike.ledger.transfers import IdempotencyConflict, RefundTooLarge
 from bytespike.store import tables
