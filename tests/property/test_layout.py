@@ -62,7 +62,7 @@ def test_what_a_layout_says_is_what_the_body_says(body: bytes) -> None:
     pairs: list[tuple[str, Any]] = json.loads(body, object_pairs_hook=list)
     assert [name for name, _ in pairs] == list(whole), "a name that stands there twice proves nothing"
     assert layout.body is body
-    assert layout.names == whole.keys()
+    assert {name: json.loads(bytes(raw)) for name, raw in layout.members.items()} == whole
     assert json.loads(body[layout.start : layout.end]) == whole["model"]
     assert json.loads(members) == {name: value for name, value in whole.items() if name in wanted}
     assert list(json.loads(members)) == [name for name in whole if name in wanted]
@@ -119,6 +119,10 @@ def test_a_layout_is_of_its_own_body_alone() -> None:
                 ("max_tokens", 5),
                 ("max_output_tokens", 7),
                 ("tools", [{"type": "web_search_20250305"}, {"type": "function", "name": "x"}]),
+                ("tools", [{"type": "custom", "custom": {"name": "x"}}]),
+                ("store", False),
+                ("previous_response_id", "resp_1"),
+                ("instructions", "custom"),
                 ("user", "u"),
                 ("metadata", {"user_id": "m"}),
                 ("response_format", {"type": "json_object"}),
@@ -139,6 +143,7 @@ def test_a_large_body_is_peeked_at_and_renamed_like_a_small_one(
         members = {"model": "m", **dict(chosen), "input": filling}
         body = json.dumps(members, separators=separators).encode()
         seen = dialect.peek(body)
+        assert dialect.echo(body, seen.layout) == dialect.echo(body)
         return seen, json.loads(dialect.patch_request(body, seen, target)) | {"input": ""}
 
     small, small_request = both("x")

@@ -234,7 +234,7 @@ def test_a_request_is_read_or_refused(data: bytes) -> None:
 def test_what_is_kept_of_a_request_is_kept_or_refused(data: bytes, chain: bytes) -> None:
     echo_of(data)
     try:
-        stored.wishes(data)
+        DIALECT.peek(data)
         stored.list_page(stored.input_items(data, "resp_1"))
         stored.without_previous(data)
         items = json.loads(chain)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from bytespike.core.events import Event
 from bytespike.core.json_types import JSONObject
@@ -82,11 +82,11 @@ class WrittenResponse(Struct, frozen=True):
 
 
 class Layout(Struct, frozen=True):
-    """What the reading of a large body proved of its members at the top (`wire.layout`): their `names`, each of which
-    stands there once, and where the model's name stands, quotes included. Of that very object `body` and no other."""
+    """What the reading of a large body proved of its `members` at the top (`wire.layout`), each of which stands there once:
+    their values by their names, and where the model's name stands, quotes included. Of that very object `body` and no other."""
 
     body: bytes
-    names: frozenset[str]
+    members: Mapping[str, Raw]
     start: int
     end: int
 
@@ -97,8 +97,8 @@ class Peek(Struct, frozen=True):
     `max_output_tokens`: None where the client set no limit. `candidates`: how many answers were asked for.
     `stream_usage`: the client asked for usage in its stream. `end_user`: for affinity. `web_search`: a server-side
     search tool may run. `array`: as in `Reply`. Where a dialect puts the model, the stream and its form into the URL
-    (Gemini), the reader of the body gives "" and False, and the edge fills them in. `layout`: of a large body, where it
-    was seen.
+    (Gemini), the reader of the body gives "" and False, and the edge fills them in. `store`: the answer shall be kept;
+    `previous_id`: the kept answer that the request goes on from (Responses). `layout`: of a large body, where it was seen.
     """
 
     model: str
@@ -110,6 +110,8 @@ class Peek(Struct, frozen=True):
     prompt_cache_key: str | None = None
     web_search: bool = False
     array: bool = False
+    store: bool = False
+    previous_id: str | None = None
     layout: Layout | None = None
 
 
@@ -244,8 +246,9 @@ class Dialect(Protocol):
     def stream_reader(self) -> StreamReader: ...
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamFailure: ...
 
-    def echo(self, body: bytes) -> JSONObject | None:
-        """For `Reply.echo`: members of a client's request that its answer repeats. None where answers repeat nothing."""
+    def echo(self, body: bytes, layout: Layout | None = None) -> JSONObject | None:
+        """For `Reply.echo`: members of a client's request that its answer repeats. None where answers repeat nothing. `layout`: the
+        body's, where it is known."""
         ...
 
     # same dialect on both sides

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from bytespike.core.dialect import Dialect
+from bytespike.core.dialect import Dialect, Peek
 from bytespike.core.notices import Notice
 from bytespike.ledger.account import KeyAccount
 
@@ -57,6 +57,7 @@ class Call(Struct, frozen=True):
     """A whole call, from a caller that is known. Fields as in `Arrival`.
 
     `thread`: what it goes on from and whether it is kept, in a dialect that knows such things (`pipeline.threads`).
+    `peek`: what was seen of this body, if it was looked at.
     """
 
     dialect: Dialect
@@ -67,6 +68,7 @@ class Call(Struct, frozen=True):
     started_ns: int
     addressed: Addressed | None = None
     thread: Thread | None = None
+    peek: Peek | None = None
 
 
 class Client(Protocol):

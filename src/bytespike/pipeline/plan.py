@@ -54,7 +54,7 @@ def choose(parts: Parts, call: Call, key: KeyRecord) -> Plan:
 
     Raises: InvalidRequest, NotText, ModelNotFound, ModelNotInGroup, PermissionDenied, NoAvailableChannel.
     """
-    peek = call.dialect.peek(call.body)
+    peek = call.peek or call.dialect.peek(call.body)
     if call.addressed is not None:
         where = call.addressed
         peek = structs.replace(peek, model=where.model, stream=where.stream, array=where.array)

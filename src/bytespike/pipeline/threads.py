@@ -43,12 +43,12 @@ async def resumed(parts: Parts, key: KeyRecord, call: Call) -> Call:
     body = await _dereferenced(parts, key, call.body)
     if body is not call.body:
         call = structs.replace(call, body=body)
-    wishes = stored.wishes(call.body)
-    previous = wishes.previous_response_id
+    peek = call.dialect.peek(call.body)
+    previous = peek.previous_id
     if previous is None:
-        if not wishes.store and not parts.conversations.everything:
-            return call
-        return structs.replace(call, thread=Thread(key.id, call.body, None, wishes.store))
+        kept = peek.store or parts.conversations.everything
+        thread = Thread(key.id, call.body, None, peek.store) if kept else None
+        return structs.replace(call, thread=thread, peek=peek)
     try:
         chain = await parts.conversations.chain(key.id, previous)
     except NoSuchResponse:
@@ -64,7 +64,7 @@ async def resumed(parts: Parts, key: KeyRecord, call: Call) -> Call:
         key.id,
         call.body,
         previous,
-        wishes.store,
+        peek.store,
         made_by=newest.channel_id if newest.upstream_id is not None else None,
     )
     return structs.replace(call, body=stored.expand(call.body, items), thread=thread)

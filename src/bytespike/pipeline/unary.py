@@ -26,7 +26,7 @@ def reply_of(parts: Parts, call: Call, plan: Plan, prepared: Prepared) -> Reply:
         created=parts.clock.now_us() // 1_000_000,
         stream_usage=plan.peek.stream_usage,
         array=plan.peek.array,
-        echo=None if prepared.same else call.dialect.echo(original_of(call)),
+        echo=None if prepared.same else call.dialect.echo(original_of(call), plan.peek.layout),
     )
 
 

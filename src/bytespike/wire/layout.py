@@ -36,20 +36,28 @@ def laid_out(body: bytes, wanted: frozenset[str], model: str = "model") -> tuple
     except _UNREADABLE:
         # Whoever decodes the body finds the same, and has words for it.
         return body, None
-    kept: list[bytes] = []
     at = 1
     start = end = 0
     for name, raw in members.items():
         size = memoryview(raw).nbytes
         at += len(name.encode("utf-8", "surrogatepass")) + 3
-        if name in wanted:
-            kept.append(b'"%b":%b' % (name.encode(), raw))
-            if name == model:
-                start, end = at, at + size
+        if name == model:
+            start, end = at, at + size
         at += size + 1
     if at != len(body) or not start:
         return body, None
-    return b"{%b}" % b",".join(kept), Layout(body, frozenset(members), start, end)
+    layout = Layout(body, members, start, end)
+    return excerpt(body, layout, wanted), layout
+
+
+def excerpt(body: bytes, layout: Layout | None, wanted: frozenset[str]) -> bytes:
+    """A text that has the members `wanted` of `body`, as they are and in their order, to be decoded in its place: the body
+    itself where the layout is not its own."""
+    if layout is None or layout.body is not body:
+        return body
+    return b"{%b}" % b",".join(
+        [b'"%b":%b' % (name.encode(), raw) for name, raw in layout.members.items() if name in wanted]
+    )
 
 
 def _tight(body: bytes) -> bool:

@@ -41,7 +41,9 @@ def test_peek_reads_what_money_and_routing_need() -> None:
         prompt_cache_key="k",
         tools=[{"type": "web_search_preview"}],
     )
-    assert DIALECT.peek(data) == Peek("m", True, 9, end_user="u", prompt_cache_key="k", web_search=True)
+    assert DIALECT.peek(data) == Peek(
+        "m", True, 9, end_user="u", prompt_cache_key="k", web_search=True, store=True
+    )
     assert DIALECT.peek(body(safety_identifier="s", user="u")).end_user == "s"
 
 

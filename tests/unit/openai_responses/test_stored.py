@@ -16,13 +16,27 @@ from tests.support.responses_bodies import answer, body, shown, streamed, told
 from tests.support.sdk_shapes import exactly
 
 
-def test_what_a_request_says_about_keeping() -> None:
-    assert stored.wishes(body()) == stored.Wishes(True, None)
-    assert stored.wishes(body(store=None, previous_response_id="resp_1")) == stored.Wishes(True, "resp_1")
-    assert stored.wishes(body(store=False)) == stored.Wishes(False, None)
-    for wrong in (b"{", b'{"store":"no"}', b'{"previous_response_id":3}'):
-        with pytest.raises(InvalidRequest):
-            stored.wishes(wrong)
+@pytest.mark.parametrize(
+    ("members", "store", "previous"),
+    [
+        ({}, True, None),
+        ({"store": None, "previous_response_id": None}, True, None),
+        ({"previous_response_id": ""}, True, None),
+        ({"previous_response_id": "resp_1"}, True, "resp_1"),
+        ({"store": False}, False, None),
+    ],
+)
+def test_an_answer_is_kept_unless_the_request_says_no(
+    members: dict[str, Any], store: bool, previous: str | None
+) -> None:
+    seen = DIALECT.peek(body(**members))
+    assert (seen.store, seen.previous_id) == (store, previous)
+
+
+@pytest.mark.parametrize("wrong", [{"store": "no"}, {"previous_response_id": 3}])
+def test_what_is_said_about_keeping_is_of_the_right_type(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest):
+        DIALECT.peek(body(**wrong))
 
 
 def test_input_items_are_those_that_the_sdk_lists() -> None:

@@ -217,9 +217,8 @@ class Live:
         body = await turn.body()
         peek = self._dialect.peek(body)
         self._parts.catalog.current.resolve(peek.model)
-        wishes = stored.wishes(body)
-        if wishes.previous_response_id is not None:
-            await self._parts.conversations.get(key.id, wishes.previous_response_id)
+        if peek.previous_id is not None:
+            await self._parts.conversations.get(key.id, peek.previous_id)
         now_us = self._parts.clock.now_us()
         response_id = "resp_" + request_id.removeprefix("req_")
         events = warm_events(body, response_id, peek.model, now_us // 1_000_000)
@@ -228,7 +227,7 @@ class Live:
             Kept(
                 id=response_id,
                 key_id=key.id,
-                previous_id=wishes.previous_response_id,
+                previous_id=peek.previous_id,
                 channel_id="",
                 upstream_id=None,
                 input=encode(stored.input_items(body, response_id)),

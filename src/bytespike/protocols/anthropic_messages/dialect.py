@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from bytespike.core.dialect import Peek, Reply, Target, UpstreamFailure, Written, WrittenResponse
+from bytespike.core.dialect import Layout, Peek, Reply, Target, UpstreamFailure, Written, WrittenResponse
 from bytespike.core.json_types import JSONObject
 from bytespike.core.request import ChatRequest
 from bytespike.core.response import ChatResponse
@@ -77,7 +77,7 @@ class AnthropicMessages:
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamFailure:
         return errors.read_error(status, headers, body)
 
-    def echo(self, body: bytes) -> JSONObject | None:
+    def echo(self, body: bytes, layout: Layout | None = None) -> JSONObject | None:
         return None
 
     def peek(self, body: bytes) -> Peek:

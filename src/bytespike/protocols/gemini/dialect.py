@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bytespike.core.dialect import (
+    Layout,
     Peek,
     Reply,
     StreamReader,
@@ -87,9 +88,9 @@ class Gemini:
         """Raises `UpstreamError`."""
         return passthrough.patch_response(body, model)
 
-    def echo(self, body: bytes) -> JSONObject | None:
+    def echo(self, body: bytes, layout: Layout | None = None) -> JSONObject | None:
         """Answers of this dialect repeat nothing of the request."""
-        del body
+        del body, layout
         return None
 
     def tap(self, peek: Peek, model: str) -> Tap:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from bytespike.core.dialect import (
+    Layout,
     Peek,
     Reply,
     StreamReader,
@@ -85,8 +86,8 @@ class OpenAIChat:
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamFailure:
         return errors.read_error(status, headers, body)
 
-    def echo(self, body: bytes) -> JSONObject | None:
-        return echo_of(body)
+    def echo(self, body: bytes, layout: Layout | None = None) -> JSONObject | None:
+        return echo_of(body, layout)
 
     def peek(self, body: bytes) -> Peek:
         """Raises `InvalidRequest`."""

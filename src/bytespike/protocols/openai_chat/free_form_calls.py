@@ -11,24 +11,26 @@ from typing import Final
 from msgspec import structs
 
 from bytespike.core.content import Part, ToolCallPart
-from bytespike.core.dialect import Reply
+from bytespike.core.dialect import Layout, Reply
 from bytespike.core.json_types import JSON, JSONObject
 from bytespike.protocols.free_form import unwrapped
 from bytespike.protocols.openai_chat.names import NAME
 from bytespike.wire import json
+from bytespike.wire.layout import excerpt
 
 _CUSTOM: Final = "custom"
 _IN_BODY: Final = b'"custom"'
 _NAMES: Final = "free_form_tools"
+_READ: Final = frozenset({"tools"})
 _NONE: Final[frozenset[str]] = frozenset()
 
 
-def echo_of(body: bytes) -> JSONObject | None:
+def echo_of(body: bytes, layout: Layout | None = None) -> JSONObject | None:
     """For `Reply.echo`: the names of the request's free-form tools; None if it has none. Never raises."""
     if _IN_BODY not in body:
         return None
     try:
-        tools = json.decode_object(body).get("tools")
+        tools = json.decode_object(excerpt(body, layout, _READ)).get("tools")
     except json.NotJSON:
         return None
     names: list[JSON] = []

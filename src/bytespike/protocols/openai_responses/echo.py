@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from bytespike.core.dialect import Layout
 from bytespike.core.json_types import JSON, JSONObject
-from bytespike.protocols.openai_responses.schema import UNREADABLE, decode_echoed
+from bytespike.protocols.openai_responses.schema import ECHOED, UNREADABLE, decode_echoed
 from bytespike.protocols.openai_responses.tool_names import Native, ToolNames
 from bytespike.wire import json
+from bytespike.wire.layout import excerpt
 
 #: The members that are repeated, with the value of a request that did not say.
 DEFAULTS: Final[JSONObject] = {
@@ -41,10 +43,10 @@ DEFAULTS: Final[JSONObject] = {
 _SUMMARIES: Final = ("summary", "generate_summary")
 
 
-def echo_of(body: bytes) -> JSONObject:
+def echo_of(body: bytes, layout: Layout | None = None) -> JSONObject:
     """The members of a request that its response repeats; {} for a body that is no JSON object. Never raises."""
     try:
-        request: JSONObject = decode_echoed(body)
+        request: JSONObject = decode_echoed(excerpt(body, layout, ECHOED))
     except UNREADABLE:
         return {}
     format_ = request.pop("response_format", None)

@@ -67,6 +67,8 @@ def peek(body: bytes) -> Peek:
         web_search=any(
             tool.type is not None and tool.type.startswith(WEB_SEARCH_PREFIX) for tool in seen.tools or ()
         ),
+        store=seen.store is not False,
+        previous_id=seen.previous_response_id or None,
         layout=layout,
     )
 
@@ -111,7 +113,7 @@ def _is_ours(body: bytes) -> bool:
 def _asks_in_chats_way(body: bytes, seen: Peek) -> bool:
     layout = seen.layout
     if layout is not None and layout.body is body:
-        return "response_format" in layout.names
+        return "response_format" in layout.members
     return _RESPONSE_FORMAT in body
 
 

@@ -64,6 +64,8 @@ class RequestPeek(Struct, gc=False):
     prompt_cache_key: str | None = None
     tools: list[ToolPeek] | None = None
     background: bool | None = None
+    store: bool | None = None
+    previous_response_id: str | None = None
     conversation: msgspec.Raw = msgspec.Raw(b"null")
     response_format: msgspec.Raw = msgspec.Raw(b"null")
 
@@ -138,6 +140,8 @@ decode_type = msgspec.json.Decoder(TypeOnly).decode
 decode_request_peek = msgspec.json.Decoder(RequestPeek).decode
 #: The members of a request that are peeked at.
 PEEKED = frozenset(RequestPeek.__struct_fields__)
+#: The members of a request that its response repeats.
+ECHOED = frozenset(Echoed.__annotations__)
 decode_echoed = cast("Callable[[bytes], dict[str, Any]]", msgspec.json.Decoder(Echoed).decode)
 decode_head = msgspec.json.Decoder(ResponseHead).decode
 decode_response_event = msgspec.json.Decoder(ResponseEvent).decode

@@ -10,12 +10,8 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-import msgspec
-from msgspec import Struct
-
 from bytespike.core.json_types import JSON, JSONObject
 from bytespike.errors import InvalidRequest, NotFound
-from bytespike.protocols.openai_responses.schema import UNREADABLE
 from bytespike.wire import json
 from bytespike.wire.sse import EventBuffer, EventTooLarge, event_of, event_spans
 
@@ -46,30 +42,6 @@ _KNOWN_BY_CONTENT: Final = frozenset(
 )  # fmt: skip
 #: Items whose id the API requires even so (SDK: `Required[str]`).
 _ID_REQUIRED: Final = frozenset({"web_search_call"})
-
-
-class Wishes(Struct, frozen=True):
-    """What a request says about keeping. `store`: the API's default is to keep."""
-
-    store: bool = True
-    previous_response_id: str | None = None
-
-
-class _Members(Struct, gc=False):
-    store: bool | None = None
-    previous_response_id: str | None = None
-
-
-_decode_members = msgspec.json.Decoder(_Members).decode
-
-
-def wishes(body: bytes) -> Wishes:
-    """Raises `InvalidRequest` for members of a wrong type."""
-    try:
-        seen = _decode_members(body)
-    except UNREADABLE as error:
-        raise InvalidRequest(f"The request body is not valid: {error}.") from None
-    return Wishes(seen.store is not False, seen.previous_response_id or None)
 
 
 # --- what is kept ----------------------------------------------------------------------------------------------
