@@ -7,10 +7,8 @@ list of parts, and so is `assemble`: nothing is decided here.
 from __future__ import annotations
 
 import asyncio
-import gc
 import importlib
 import socket
-import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -25,7 +23,7 @@ import uvloop
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from bytespike import ids
+from bytespike import ids, runtime
 from bytespike.accounts import channels
 from bytespike.accounts.control import Control
 from bytespike.accounts.directory import Directory
@@ -99,10 +97,6 @@ UNWINDING_TURNS = 100
 UNWINDING_TURN_S = 0.01
 #: Connections that wait to be accepted.
 BACKLOG = 4096
-#: For so long a thread may keep the interpreter from the loop: the drain's has work for it that takes milliseconds.
-SWITCH_S = 0.0002
-#: Container objects that may be made before the youngest are looked through.
-GC_ALLOCATIONS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +282,7 @@ async def _serve(settings: Settings, on_ready: Callable[[str], None] | None, pla
             if on_ready is not None:
                 on_ready(url)
 
-        settle_memory()
+        runtime.settle()
         await Listener(application.gateway, settings, announce).serve(
             list(place.listening) or _bound(settings.host, settings.port)
         )
@@ -299,15 +293,6 @@ def _bound(host: str, port: int) -> list[socket.socket]:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     places = dict.fromkeys((family, address) for family, _, _, _, address in found)
     return [socket.create_server(address, family=family, backlog=BACKLOG) for family, address in places]
-
-
-def settle_memory() -> None:
-    """What has been made up to now lives as long as the process: the collector need not look at it again, request
-    after request. Requests leave hardly any cycles, so it may also look less often."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_ALLOCATIONS, 20, 50)
-    sys.setswitchinterval(SWITCH_S)
 
 
 def _reachable(host: str) -> str:
