@@ -71,6 +71,8 @@ _CLOSE = b"connection: close\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LAST_CHUNK = b"0\r\n\r\n"
 _BODILESS = frozenset({204, 304})
+#: Stands in for a closed connection's parser, so that the two no longer keep each other alive.
+_NO_PARSER = httptools.HttpRequestParser(object())
 _UPGRADING = frozenset({b"upgrade", b"connection", b"http2-settings"})
 
 
@@ -147,6 +149,7 @@ class Connection(asyncio.Protocol):
         self._connections.discard(self)
         self._shared.discard(self)
         self.deadline = 0.0
+        self._parser = _NO_PARSER
         self._let_go()
         inbound = self._inbound
         if inbound is not None:
