@@ -182,6 +182,12 @@ def test_a_channel_that_its_vendor_refuses_is_passed_over(
         first, second = gateway.attempt_rows()
         assert (first.outcome, first.cost, first.images) == ("failed", 0, 0)
         assert first.status in (401, 402, 403, 429)
+        assert first.error == {
+            401: "invalid_api_key",
+            402: "insufficient_balance",
+            403: "permission_denied",
+            429: "rate_limit_exceeded",
+        }.get(first.status)
         assert (second.outcome, second.images) == ("completed", 1)
         assert second.cost == gateway.billed()[0].credits
 

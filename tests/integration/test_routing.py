@@ -61,12 +61,38 @@ def test_what_fails_before_the_first_byte_is_asked_of_the_next(
     fleet.gateway.nothing_left_over()
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    ("mood", "error"),
+    [
+        ("401", "invalid_api_key"),
+        ("402", "insufficient_balance"),
+        ("403", "permission_denied"),
+        ("429", "rate_limit_exceeded"),
+        ("503", "overloaded"),
+        ("500", "upstream_error"),
+        ("html", "upstream_error"),
+    ],
+)
+def test_an_attempt_says_what_was_wrong_with_its_channel_and_the_client_is_not_told(
+    fleet: Fleet, mood: str, error: str, dialect: str
+) -> None:
+    for front in fleet.fronts:
+        front.be(mood)
+    answer = ask(fleet, dialect)
+    rows = attempts(fleet, answer)
+    assert {row.error for row in rows} == {error}
+    assert [row.status for row in rows] == [200 if mood == "html" else int(mood)] * 2
+    assert answer.status == (502 if mood == "html" else 503)
+    assert error.encode() not in answer.body.replace(b"overloaded_error", b"") or mood == "html"
+
+
 def test_a_channel_that_cannot_be_connected_to_is_passed_over(fleet: Fleet) -> None:
     fleet.gateway.run(fleet.fronts[0].upstream.__aexit__(None, None, None))
     try:
         answer = ask(fleet)
         assert answer.status == 200
-        assert [row.error for row in attempts(fleet, answer)] == ["no_available_channel", ""]
+        assert [row.error for row in attempts(fleet, answer)] == ["connection_failed", ""]
         again = ask(fleet)
         (row,) = attempts(fleet, again)
         assert (row.reason, row.passed_over) == ("load", f"{fleet.ids[0]}:resting")

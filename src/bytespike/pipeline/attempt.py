@@ -11,16 +11,7 @@ from bytespike.accounts.records import Channel
 from bytespike.core.dialect import Dialect, Target
 from bytespike.core.media_urls import Media
 from bytespike.core.request import ChatRequest, ReasoningConfig
-from bytespike.errors import (
-    ContentPolicyViolation,
-    GatewayError,
-    InsufficientBalance,
-    InvalidKey,
-    InvalidRequest,
-    NoAvailableChannel,
-    RateLimited,
-    UnsupportedFeature,
-)
+from bytespike.errors import GatewayError, InvalidRequest, NoAvailableChannel, UnsupportedFeature
 from bytespike.observe.logs import REDACTED
 from bytespike.pipeline.call import Call
 from bytespike.pipeline.carrying import signature, unframed
@@ -39,6 +30,7 @@ from bytespike.routing.candidates import alternatives
 from bytespike.routing.values import Candidate
 from bytespike.upstream.answer import Answer
 from bytespike.upstream.errors import TransportError, told_of
+from bytespike.upstream.failures import about_of
 from bytespike.upstream.limits import Timeouts
 from bytespike.wire.limits import ERROR_BYTES_MAX
 
@@ -72,16 +64,6 @@ class AttemptFailed(Exception):
         self.status = status
         self.retry_after = retry_after
         self.cause = cause
-
-
-def about_of(error: GatewayError) -> str:
-    """Whose fault an error is that an upstream told inside a 200: the caller's own request must not make a channel
-    rest, nor be tried on the next one. The dialect that read it mostly says so; else its kind does."""
-    if error.about:
-        return error.about
-    if isinstance(error, InvalidRequest | ContentPolicyViolation):
-        return "request"
-    return "channel" if isinstance(error, RateLimited | InvalidKey | InsufficientBalance) else "upstream"
 
 
 class Requests:
