@@ -203,6 +203,28 @@ def test_when_every_channel_fails_nothing_is_told_of_them_and_nothing_is_billed(
         assert [row.status for row in gateway.attempt_rows()] == [500]
 
 
+@pytest.mark.parametrize("path", ["/v1/images/generations", "/v1/chat/completions"])
+def test_a_dry_run_is_priced_while_every_channel_rests(
+    tmp_path_factory: pytest.TempPathFactory, path: str
+) -> None:
+    with ImageGateway(tmp_path_factory.mktemp("resting")) as gateway:
+        order = {"model": "gpt-4o-image", "prompt": "x", "messages": [{"role": "user", "content": "x"}]}
+        if path == "/v1/images/generations":
+            order = {"model": "gpt-image-2", "prompt": "x"}
+        body = json.dumps(order).encode()
+        dry = {"x-api-key": gateway.key, "x-bytespike-dry-run": "true"}
+        before = gateway.post(path, body, dry)
+        assert before.status == 200, before.body
+        parts = gateway.application.parts
+        now_us = parts.clock.now_us()
+        for channel_id in parts.directory.routes.channels:
+            parts.health.note_failure(channel_id, "channel", 429, 600, now_us)
+        assert gateway.post(path, body).status == 503
+        again = gateway.post(path, body, dry)
+        assert (again.status, again.body) == (200, before.body)
+        assert gateway.usage_rows() == 0
+
+
 def test_what_is_wrong_with_the_request_is_told_as_the_vendor_says_it(gateway: ImageGateway) -> None:
     answer = asked(gateway, model="gpt-image-2", prompt='x [[sim: error=400 error_text="No cups, please"]]')
     assert answer.status == 400

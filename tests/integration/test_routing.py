@@ -87,6 +87,28 @@ def test_an_attempt_says_what_was_wrong_with_its_channel_and_the_client_is_not_t
     assert error.encode() not in answer.body.replace(b"overloaded_error", b"") or mood == "html"
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_dry_run_is_priced_while_every_channel_rests_and_nobody_is_asked(
+    fleet: Fleet, dialect: str
+) -> None:
+    path, body = asking(dialect, said(1, 1))
+    dry = fleet.headers | {"x-bytespike-dry-run": "true"}
+    before = fleet.gateway.post(path, body, dry)
+    assert before.status == 200
+    for front in fleet.fronts:
+        front.be("429")
+        front.retry_after = 600
+    assert ask(fleet, dialect).status == 503
+    assert fleet.asked == [1, 1]
+    assert ask(fleet, dialect).status == 503, "they do not rest"
+    answer = fleet.gateway.post(path, body, dry)
+    assert (answer.status, answer.body) == (200, before.body)
+    assert json.loads(answer.body)["object"] == "dry_run"
+    assert answer.headers["x-estimated-credits"] == before.headers["x-estimated-credits"]
+    assert fleet.asked == [1, 1]
+    fleet.gateway.nothing_left_over()
+
+
 def test_a_channel_that_cannot_be_connected_to_is_passed_over(fleet: Fleet) -> None:
     fleet.gateway.run(fleet.fronts[0].upstream.__aexit__(None, None, None))
     try:

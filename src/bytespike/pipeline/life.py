@@ -40,7 +40,7 @@ async def serve(parts: Parts, arrival: Arrival, client: Client) -> None:
     key, account = await authenticate(parts, arrival.secret, arrival.client_ip)
     client.identified(account)
     call = await resumed(parts, key, called(arrival, await client.body()))
-    chosen = choose(parts, call, key)
+    chosen = choose(parts, call, key, only_priced=call.dry_run)
     cost = worst_cost(call, chosen)
     hold = await parts.ledger.acquire(account, call.request_id, cost.credits, chosen.model.slug)
     client.held(cost.credits)

@@ -53,7 +53,7 @@ async def serve_images(parts: ImageParts, call: ImageCall, client: Client) -> No
 
     Raises: any GatewayError while the client has seen nothing of an answer.
     """
-    plan = choose(parts, call.key, model_of(call.params))
+    plan = choose(parts, call.key, model_of(call.params), only_priced=call.dry_run)
     order = read_order(plan.model, call.params, "image")
     form = form_of(call.params, stream=order.stream)
     if call.edit and not order.pictures:
