@@ -20,6 +20,7 @@ from bytespike.pipeline.parts import Parts
 from bytespike.pipeline.threads import knows_previous
 from bytespike.pipeline.values import Plan, Prepared
 from bytespike.pricing.estimate import count_tokens, tokens_of_body, tokens_of_chars
+from bytespike.protocols.caller_names import in_callers_names
 from bytespike.protocols.sealed_text import SEALED_BYTES_MIN, removed
 from bytespike.providers.abilities import quirks_of, spoken
 from bytespike.providers.access_tokens import TokenRefused, TokenUnavailable
@@ -182,7 +183,7 @@ def _in_its_dialect(
         _path(endpoint, target, plan, translated=True),
         written.body,
         head,
-        (*plan.notices, *written.notices),
+        (*plan.notices, *in_callers_names(written.notices, call.dialect.name)),
         same=False,
         requested=plan.requested,
         renamed=written.renamed,
