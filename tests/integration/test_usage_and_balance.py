@@ -160,9 +160,10 @@ def test_a_request_in_flight_is_held_and_still_in_the_balance(gateway: MediaGate
     gateway.run(held())
 
 
-def test_without_its_database_nobody_knows_what_tasks_hold(tmp_path: Path) -> None:
+def test_nobody_knows_what_tasks_hold_while_the_database_fails(tmp_path: Path) -> None:
     async def asked() -> int | None:
-        engine = create_engine(f"sqlite:///{tmp_path / 'nowhere' / 'bytespike.db'}")
+        # One without tables.
+        engine = create_engine(f"sqlite:///{tmp_path / 'bytespike.db'}")
         try:
             return await escrowed(engine, "wallet:user:ada")
         finally:
