@@ -57,9 +57,10 @@ from bytespike.http.management.app import create_management_app
 from bytespike.http.management.pricing import price_list
 from bytespike.http.readiness import Readiness
 from bytespike.ledger.amounts import parse_usd
+from bytespike.ledger.escrowed import escrowed
 from bytespike.ledger.ledger import Ledger
 from bytespike.ledger.spool import Spool
-from bytespike.ledger.usage_queries import list_usage
+from bytespike.ledger.usage_queries import every_usage, list_usage
 from bytespike.media.assembly import Media, Outside, backend_of, media_parts
 from bytespike.observe.logs import configure_logs
 from bytespike.observe.metrics import Metrics
@@ -530,8 +531,10 @@ def _routes(
             ),
             "/v1/models": Route("models", chat, speaker, GET=list_models(parts)),
             "/v1beta/models": Route("models", gemini, GET=list_models(parts)),
-            "/v1/usage": Route("usage", chat, GET=usage(parts, partial(list_usage, engine))),
-            "/v1/balance": Route("balance", chat, GET=balance(parts)),
+            "/v1/usage": Route(
+                "usage", chat, GET=usage(parts, partial(list_usage, engine), partial(every_usage, engine))
+            ),
+            "/v1/balance": Route("balance", chat, GET=balance(parts, partial(escrowed, engine))),
             "/api/pricing": Route("pricing", chat, GET=pricing(prices)),
             "/healthz": health,
             "/readyz": Route("ready", chat, GET=readyz(readiness)),

@@ -207,7 +207,12 @@ def test_a_key_from_creation_to_revocation(cli: CommandLine) -> None:
     assert made["allowed_models"] == ["gpt-5-5"]
     assert made["expires_at"] > made["created_at"]
     shown = cli.answer("keys", "show", made["id"])
-    assert shown == {name: value for name, value in made.items() if name != "key"}
+    windows = [
+        {"span": "5h", "spent": "0.00", "limit": "0.50"},
+        {"span": "1d", "spent": "0.00", "limit": "1.000001"},
+        {"span": "7d", "spent": "0.00", "limit": "7.00"},
+    ]
+    assert shown == {name: value for name, value in made.items() if name != "key"} | {"windows": windows}
     assert cli.items("keys", "list", "--user", "ada@example.com") == [shown]
     assert cli.answer("keys", "reveal", made["id"])["key"] == made["key"]
     rotated = cli.answer("keys", "rotate", made["id"])

@@ -182,6 +182,12 @@ def test_a_channel_that_its_vendor_refuses_is_passed_over(
         first, second = gateway.attempt_rows()
         assert (first.outcome, first.cost, first.images) == ("failed", 0, 0)
         assert first.status in (401, 402, 403, 429)
+        assert first.error == {
+            401: "invalid_api_key",
+            402: "insufficient_balance",
+            403: "permission_denied",
+            429: "rate_limit_exceeded",
+        }.get(first.status)
         assert (second.outcome, second.images) == ("completed", 1)
         assert second.cost == gateway.billed()[0].credits
 
@@ -195,6 +201,28 @@ def test_when_every_channel_fails_nothing_is_told_of_them_and_nothing_is_billed(
         assert error_of(answer)["code"] == "no_available_channel"
         assert gateway.usage_rows() == 0
         assert [row.status for row in gateway.attempt_rows()] == [500]
+
+
+@pytest.mark.parametrize("path", ["/v1/images/generations", "/v1/chat/completions"])
+def test_a_dry_run_is_priced_while_every_channel_rests(
+    tmp_path_factory: pytest.TempPathFactory, path: str
+) -> None:
+    with ImageGateway(tmp_path_factory.mktemp("resting")) as gateway:
+        order = {"model": "gpt-4o-image", "prompt": "x", "messages": [{"role": "user", "content": "x"}]}
+        if path == "/v1/images/generations":
+            order = {"model": "gpt-image-2", "prompt": "x"}
+        body = json.dumps(order).encode()
+        dry = {"x-api-key": gateway.key, "x-bytespike-dry-run": "true"}
+        before = gateway.post(path, body, dry)
+        assert before.status == 200, before.body
+        parts = gateway.application.parts
+        now_us = parts.clock.now_us()
+        for channel_id in parts.directory.routes.channels:
+            parts.health.note_failure(channel_id, "channel", 429, 600, now_us)
+        assert gateway.post(path, body).status == 503
+        again = gateway.post(path, body, dry)
+        assert (again.status, again.body) == (200, before.body)
+        assert gateway.usage_rows() == 0
 
 
 def test_what_is_wrong_with_the_request_is_told_as_the_vendor_says_it(gateway: ImageGateway) -> None:

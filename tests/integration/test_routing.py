@@ -61,12 +61,60 @@ def test_what_fails_before_the_first_byte_is_asked_of_the_next(
     fleet.gateway.nothing_left_over()
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    ("mood", "error"),
+    [
+        ("401", "invalid_api_key"),
+        ("402", "insufficient_balance"),
+        ("403", "permission_denied"),
+        ("429", "rate_limit_exceeded"),
+        ("503", "overloaded"),
+        ("500", "upstream_error"),
+        ("html", "upstream_error"),
+    ],
+)
+def test_an_attempt_says_what_was_wrong_with_its_channel_and_the_client_is_not_told(
+    fleet: Fleet, mood: str, error: str, dialect: str
+) -> None:
+    for front in fleet.fronts:
+        front.be(mood)
+    answer = ask(fleet, dialect)
+    rows = attempts(fleet, answer)
+    assert {row.error for row in rows} == {error}
+    assert [row.status for row in rows] == [200 if mood == "html" else int(mood)] * 2
+    assert answer.status == (502 if mood == "html" else 503)
+    assert error.encode() not in answer.body.replace(b"overloaded_error", b"") or mood == "html"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_dry_run_is_priced_while_every_channel_rests_and_nobody_is_asked(
+    fleet: Fleet, dialect: str
+) -> None:
+    path, body = asking(dialect, said(1, 1))
+    dry = fleet.headers | {"x-bytespike-dry-run": "true"}
+    before = fleet.gateway.post(path, body, dry)
+    assert before.status == 200
+    for front in fleet.fronts:
+        front.be("429")
+        front.retry_after = 600
+    assert ask(fleet, dialect).status == 503
+    assert fleet.asked == [1, 1]
+    assert ask(fleet, dialect).status == 503, "they do not rest"
+    answer = fleet.gateway.post(path, body, dry)
+    assert (answer.status, answer.body) == (200, before.body)
+    assert json.loads(answer.body)["object"] == "dry_run"
+    assert answer.headers["x-estimated-credits"] == before.headers["x-estimated-credits"]
+    assert fleet.asked == [1, 1]
+    fleet.gateway.nothing_left_over()
+
+
 def test_a_channel_that_cannot_be_connected_to_is_passed_over(fleet: Fleet) -> None:
     fleet.gateway.run(fleet.fronts[0].upstream.__aexit__(None, None, None))
     try:
         answer = ask(fleet)
         assert answer.status == 200
-        assert [row.error for row in attempts(fleet, answer)] == ["no_available_channel", ""]
+        assert [row.error for row in attempts(fleet, answer)] == ["connection_failed", ""]
         again = ask(fleet)
         (row,) = attempts(fleet, again)
         assert (row.reason, row.passed_over) == ("load", f"{fleet.ids[0]}:resting")

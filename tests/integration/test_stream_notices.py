@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.support.gateway import GEMINI, RunningGateway
+from tests.support.gateway import CLAUDE, GEMINI, RunningGateway
 
 
 def test_the_receipt_of_a_stream_tells_what_was_lost(gateway: RunningGateway):
@@ -28,3 +28,15 @@ def test_a_stream_that_lost_nothing_has_no_notices(gateway: RunningGateway):
     answer = gateway.post("/v1/chat/completions", json.dumps(asked).encode())
     assert answer.status == 200
     assert gateway.receipt(answer.headers["request-id"])["notices"] == []
+
+
+def test_a_header_names_what_was_lost_by_the_callers_own_members(gateway: RunningGateway):
+    asked = {
+        "contents": [{"role": "user", "parts": [{"text": "hi"}]}],
+        "generationConfig": {"topK": 40, "seed": 7, "maxOutputTokens": 50},
+    }
+    answer = gateway.post(f"/v1beta/models/{CLAUDE}:generateContent", json.dumps(asked).encode())
+    assert answer.status == 200
+    told = answer.headers["x-bytespike-notices"]
+    assert "generationConfig.seed: dropped" in told
+    assert gateway.receipt(answer.headers["request-id"])["notices"] == told.split("; ")

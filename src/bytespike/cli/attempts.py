@@ -11,9 +11,10 @@ from bytespike.cli.command import command
 from bytespike.cli.desk import Desk
 from bytespike.cli.usage import usage
 from bytespike.core.json_types import JSONObject
+from bytespike.errors import NotFound
 from bytespike.http.moments import moment
 from bytespike.ledger.amounts import format_usd
-from bytespike.ledger.usage_queries import AttemptRow, attempts_of
+from bytespike.ledger.usage_queries import AttemptRow, attempts_of, is_known
 from bytespike.store import channels as stored
 
 COLUMNS = ("ordinal", "channel", "reason", "status", "outcome", "error", "latency_ms", "passed_over")
@@ -26,10 +27,16 @@ async def list_attempts(
         str, typer.Argument(metavar="REQUEST", help="The id in the answer's `request-id` header.")
     ],
 ) -> Answer:
-    """List the upstream calls of one request, in order: why each channel was asked, who was passed over, what came of it."""
+    """List the upstream calls of one request, in order: why each channel was asked, who was passed over, what came of it. Those of a task
+    are listed once it is over."""
     async with desk.reading() as connection:
         names = {row.id: row.name for row in await stored.listing(connection)}
     rows = await attempts_of(desk.engine, request_id)
+    if not rows and not await is_known(desk.engine, request_id):
+        raise NotFound(
+            f"there is no request {request_id[:60]!r} in the books. One that was refused before an upstream was asked leaves nothing, "
+            "and one that ended within the last second may not be there yet"
+        )
     return listing([_shown(row, names) for row in rows], COLUMNS)
 
 

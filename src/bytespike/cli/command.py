@@ -20,6 +20,7 @@ from typing import Annotated, TypeAlias, TypeVar
 
 import typer
 from sqlalchemy.exc import SQLAlchemyError
+from typer.core import TyperCommand
 
 from bytespike.accounts.master_key import MasterKeyError
 from bytespike.accounts.secrets import SecretUnreadable
@@ -63,9 +64,15 @@ def group(name: str, about: str) -> typer.Typer:
 
 
 def command(
-    app: typer.Typer, name: str, *, first_run: bool = False, epilog: str | None = None
+    app: typer.Typer,
+    name: str,
+    *,
+    first_run: bool = False,
+    epilog: str | None = None,
+    cls: type[TyperCommand] | None = None,
 ) -> Callable[[H], H]:
-    """Declare a command of `app`. Its help is the function's docstring. `first_run`: it may make the database."""
+    """Declare a command of `app`. Its help is the function's docstring. `first_run`: it may make the database. `cls`: reads its
+    words in a way of its own."""
 
     def declare(function: H) -> H:
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
@@ -93,7 +100,7 @@ def command(
         run.__dict__["__signature__"] = inspect.Signature(whole)
         run.__annotations__ = {each.name: each.annotation for each in whole}
         run.__doc__ = function.__doc__
-        app.command(name, epilog=epilog)(run)
+        app.command(name, cls=cls, epilog=epilog)(run)
         return function
 
     return declare

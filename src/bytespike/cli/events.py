@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bytespike.cli.answer import Answer, listing, record
+from bytespike.cli.answer import Answer, listing, record, spelled
 from bytespike.cli.command import command, group
 from bytespike.cli.desk import Desk
 from bytespike.cli.options import Limit, Offset, Org, User, usd
@@ -31,7 +31,7 @@ async def list_events(
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> Answer:
-    """List events, the newest first."""
+    """List events, the newest first; what each is about in short."""
     async with desk.reading() as connection:
         rows, total = await stored.listing(connection, kind=kind, limit=limit, offset=offset)
     shown: list[JSONObject] = [
@@ -44,7 +44,7 @@ async def list_events(
         }
         for row in rows
     ]
-    return listing(shown, ("at", "kind", "subject", "payload"), total=total)
+    return listing(shown, ("at", "kind", "subject", "payload"), total=total, cells={"payload": spelled})
 
 
 @command(

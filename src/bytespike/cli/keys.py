@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Annotated, TypeAlias, cast
 
 import typer
 from msgspec import UNSET, UnsetType
@@ -12,19 +13,22 @@ from bytespike.accounts import groups, users
 from bytespike.accounts import keys as service
 from bytespike.accounts.caps import set_caps
 from bytespike.accounts.keys import KeyChanges, NewKey
-from bytespike.cli.answer import Answer, listing, record
+from bytespike.cli.answer import Answer, Cells, listing, plain, record
 from bytespike.cli.command import command, group
 from bytespike.cli.desk import Desk
 from bytespike.cli.options import Limit, Offset, Org, User, secret, usd
-from bytespike.core.json_types import JSONObject
+from bytespike.core.json_types import JSON, JSONObject
 from bytespike.http.management.views import KeyView, NewKeyView
 from bytespike.ledger.amounts import format_usd
+from bytespike.ledger.window_spend import window_spend
+from bytespike.ledger.windows import WINDOWS
 from bytespike.store import keys as stored
+from bytespike.store.keys import KeyRow
 
 keys = group("keys", "API keys: what clients send, and what each may spend.")
 
 ONCE = "The key is shown now, and by `bytespike keys reveal` later."
-COLUMNS = ("id", "name", "masked", "status", "quota", "spent")
+COLUMNS = ("id", "name", "masked", "status", "quota", "spent", "windows")
 
 KeyId: TypeAlias = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id: key_…")]
 Quota: TypeAlias = Annotated[
@@ -113,20 +117,25 @@ async def list_keys(
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> Answer:
-    """List keys, masked, the newest first. `quota` and `spent` are USD; a quota of 0.00 is no limit."""
+    """List keys, masked, the newest first. `quota` and `spent` are USD; a quota of 0.00 is no limit. `windows`: what is spent of
+    each cap that rolls, of how much."""
     async with desk.reading() as connection:
         owner = None if user is None else (await users.find(connection, user)).id
         rows, total = await stored.listing(
             connection, user_id=owner, status=status, limit=limit, offset=offset
         )
-    return listing([KeyView.of(row) for row in rows], COLUMNS, total=total)
+        windows = await _windows(desk, connection, rows)
+    shown = [{**plain(KeyView.of(row)), "windows": windows[row.id]} for row in rows]
+    return listing(shown, COLUMNS, total=total, cells=CELLS)
 
 
 @command(keys, "show")
 async def show_key(desk: Desk, key: KeyId) -> Answer:
     """Show one key, masked."""
     async with desk.reading() as connection:
-        return record(KeyView.of(await service.get(connection, key)))
+        row = await service.get(connection, key)
+        windows = await _windows(desk, connection, [row])
+    return record({**plain(KeyView.of(row)), "windows": windows[row.id]}, cells=CELLS)
 
 
 @command(keys, "update")
@@ -220,6 +229,32 @@ async def reveal(desk: Desk, key: KeyId) -> Answer:
     """Print a key's plaintext. The audit log keeps that it was done."""
     async with desk.writing() as write:
         return record(NewKeyView.minted(await service.reveal(write, key)))
+
+
+async def _windows(desk: Desk, connection: AsyncConnection, rows: Sequence[KeyRow]) -> dict[str, list[JSON]]:
+    """By key, its windows that have a cap, with what is spent of each now."""
+    limits: dict[str, dict[str, int]] = {}
+    for row in rows:
+        found = {spec.name: getattr(row, spec.limit_field) for spec in WINDOWS}
+        limits[row.id] = {name: limit for name, limit in found.items() if limit}
+    capped = [(key_id, list(names)) for key_id, names in limits.items()]
+    spent = await window_spend(connection, capped, desk.control.clock.now_us())
+    return {
+        key_id: [
+            {"span": name, "spent": format_usd(spent[key_id, name]), "limit": format_usd(limit)}
+            for name, limit in names.items()
+        ]
+        for key_id, names in limits.items()
+    }
+
+
+def _compact(windows: JSON) -> str:
+    """ "5h 0.12/5.00, 7d 3.00/50.00"."""
+    found = cast("Sequence[Mapping[str, str]]", windows or ())
+    return ", ".join(f"{each['span']} {each['spent']}/{each['limit']}" for each in found) or "-"
+
+
+CELLS: Cells = {"windows": _compact}
 
 
 async def _slugs(desk: Desk, connection: AsyncConnection, names: list[str]) -> tuple[str, ...]:

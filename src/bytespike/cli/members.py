@@ -8,6 +8,7 @@ import typer
 
 from bytespike.accounts import members as service
 from bytespike.accounts import users
+from bytespike.cli.amount_command import AmountCommand
 from bytespike.cli.answer import Answer, listing, record
 from bytespike.cli.command import command
 from bytespike.cli.desk import Desk
@@ -105,7 +106,9 @@ async def cap(
     return listing(shown, ("span", "amount"))
 
 
-@command(orgs, "topup", epilog="Example: bytespike orgs topup Acme 100 --note 'invoice 17'")
+@command(
+    orgs, "topup", cls=AmountCommand, epilog="Example: bytespike orgs topup Acme 100 --note 'invoice 17'"
+)
 async def topup(
     desk: Desk, org: IdOrName, amount: Amount, note: Note = "", idempotency_key: Once = None
 ) -> Answer:

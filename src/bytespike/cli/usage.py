@@ -14,8 +14,8 @@ from bytespike.cli.desk import Desk
 from bytespike.cli.options import Offset, Org, User, time_us
 from bytespike.core.json_types import JSON
 from bytespike.errors import InvalidRequest
-from bytespike.http.inbound.wallet import usage_row
 from bytespike.http.moments import moment
+from bytespike.http.receipts import usage_row
 from bytespike.ledger.amounts import format_usd
 from bytespike.ledger.usage_queries import PAGE_MAX, Grouping, Totals, UsageFilter, list_usage, totals
 

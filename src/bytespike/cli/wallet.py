@@ -8,12 +8,14 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from bytespike.cli.amount_command import AmountCommand
 from bytespike.cli.answer import Answer, listing, record
 from bytespike.cli.command import command, group
 from bytespike.cli.desk import ACTOR, Desk
 from bytespike.cli.options import Limit, Offset, Org, User
 from bytespike.cli.options import wallet as wallet_of
 from bytespike.core.json_types import JSON
+from bytespike.errors import InvalidRequest
 from bytespike.http.moments import moment
 from bytespike.ledger import transfers
 from bytespike.ledger.amounts import format_usd, parse_usd
@@ -22,7 +24,10 @@ from bytespike.ledger.transfers import Transfer
 
 wallet = group("wallet", "Wallets of users and organisations, and every entry in them.")
 
-Amount: TypeAlias = Annotated[str, typer.Argument(help="USD, e.g. 25 or 0.50.")]
+#: What is said of an amount that is none.
+POSITIVE = "an amount is more than 0. `bytespike wallet debit` takes money out of a wallet; topup, credit and refund put it in"
+
+Amount: TypeAlias = Annotated[str, typer.Argument(help="USD, more than 0: e.g. 25 or 0.50.")]
 Note: TypeAlias = Annotated[str, typer.Option(help="Kept with the entry.")]
 Once: TypeAlias = Annotated[
     str | None,
@@ -42,7 +47,10 @@ async def balance(desk: Desk, user: User = None, org: Org = None) -> Answer:
 
 
 @command(
-    wallet, "topup", epilog="Example: bytespike wallet topup 25 --user ada@example.com --note 'invoice 17'"
+    wallet,
+    "topup",
+    cls=AmountCommand,
+    epilog="Example: bytespike wallet topup 25 --user ada@example.com --note 'invoice 17'",
 )
 async def topup(
     desk: Desk,
@@ -56,7 +64,7 @@ async def topup(
     return await moved(desk, transfers.topup, amount, user, org, note, idempotency_key)
 
 
-@command(wallet, "refund")
+@command(wallet, "refund", cls=AmountCommand)
 async def refund(
     desk: Desk,
     amount: Amount,
@@ -69,7 +77,7 @@ async def refund(
     return await moved(desk, transfers.refund, amount, user, org, note, idempotency_key)
 
 
-@command(wallet, "credit")
+@command(wallet, "credit", cls=AmountCommand)
 async def credit(
     desk: Desk,
     amount: Amount,
@@ -82,7 +90,7 @@ async def credit(
     return await moved(desk, transfers.admin_credit, amount, user, org, note, idempotency_key)
 
 
-@command(wallet, "debit")
+@command(wallet, "debit", cls=AmountCommand)
 async def debit(
     desk: Desk,
     amount: Amount,
@@ -129,8 +137,10 @@ async def moved(
     note: str,
     idempotency_key: str | None,
 ) -> Answer:
-    """Make a transfer and tell of it. Raises what `move` raises."""
-    micros = parse_usd(amount)
+    """Make a transfer and tell of it. Raises what `move` raises; InvalidRequest: no amount, or not more than 0."""
+    micros = None if amount.startswith("-") else parse_usd(amount)
+    if not micros:
+        raise InvalidRequest(f"{amount[:40]}: {POSITIVE}")
     async with desk.reading() as connection:
         account = await wallet_of(connection, user, org)
     now_us = desk.control.clock.now_us()

@@ -9,12 +9,14 @@ A request that costs nothing at worst needs no money, so only the caps on reques
 from __future__ import annotations
 
 from bytespike.errors import ConcurrencyLimited, InsufficientBalance, QuotaExceeded, RateLimited
-from bytespike.ledger.account import KeyAccount, Member, Meter
+from bytespike.ledger.account import KeyAccount, Member, Meter, Wallet
 from bytespike.ledger.amounts import format_usd
 from bytespike.ledger.windows import SECOND_US, RollingWindow, WindowSpec
 
 #: What a caller over its concurrency is told to wait, seconds.
 CONCURRENCY_RETRY_S = 1
+#: What helps where a worst case is more than there can ever be. It is mostly the length that an answer may have.
+ASK_FOR_LESS = "Ask for less (lower max_tokens, fewer images or seconds)"
 
 
 def admit(account: KeyAccount, on_model: Meter | None, amount: int, now_us: int, monotonic_us: int) -> None:
@@ -26,7 +28,7 @@ def admit(account: KeyAccount, on_model: Meter | None, amount: int, now_us: int,
     record = account.record
     if amount:
         if amount > account.wallet.free():
-            raise InsufficientBalance(_short("the wallet has", account.wallet.free(), amount))
+            raise _over_wallet(account.wallet, amount)
         if account.quota and amount > account.quota_free():
             raise _over_quota(account, amount)
         for limit, window, spec in account.caps:
@@ -127,9 +129,20 @@ def _of_what(meter: Meter) -> str:
     return " in the organisation" if isinstance(meter, Member) else ""
 
 
+def _over_wallet(wallet: Wallet, amount: int) -> InsufficientBalance:
+    message = _short("the wallet has", wallet.free(), amount)
+    whole = wallet.balance - wallet.undrained
+    if amount > whole > 0:
+        message = f"{message}: more than all that is in it. {ASK_FOR_LESS}, or top up the wallet"
+    return InsufficientBalance(message)
+
+
 def _over_quota(meter: Meter, amount: int) -> QuotaExceeded:
     what = f"{_whose(meter)} quota of ${format_usd(meter.quota)}{_of_what(meter)} has"
-    return QuotaExceeded(_short(what, meter.quota_free(), amount))
+    message = _short(what, meter.quota_free(), amount)
+    if amount > meter.quota:
+        message = f"{message}: more than the whole quota. {ASK_FOR_LESS}, or have the quota raised"
+    return QuotaExceeded(message)
 
 
 def _over_window(
@@ -139,7 +152,7 @@ def _over_window(
     what = f"{_whose(meter)} {spec.name} limit of ${format_usd(limit)}{_of_what(meter)} has"
     message = _short(what, free, amount)
     if amount > limit:
-        return RateLimited(f"{message}: more than the whole limit. Ask for less")
+        return RateLimited(f"{message}: more than the whole limit. {ASK_FOR_LESS}, or have the limit raised")
     frees_us = window.frees_us(amount - free, now_us)
     if frees_us is None:
         # Holds are in the way, and nobody knows when they resolve. Without them it would fit when this much has left:

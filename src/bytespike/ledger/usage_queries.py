@@ -23,6 +23,7 @@ from sqlalchemy import (
     null,
     select,
     tuple_,
+    union_all,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -31,6 +32,7 @@ from bytespike.ledger import rollups
 from bytespike.ledger.windows import HOUR_US
 from bytespike.pricing.price import Price
 from bytespike.store.engine import reading
+from bytespike.store.media_tables import escrows
 from bytespike.store.rows import every
 from bytespike.store.tables import attempts, keys, usage
 
@@ -255,6 +257,14 @@ async def attempts_of(engine: AsyncEngine, request_id: str) -> list[AttemptRow]:
     query = select(attempts).where(attempts.c.request_id == request_id).order_by(attempts.c.ordinal)
     async with reading(engine) as connection:
         return await every(connection, query, AttemptRow)
+
+
+async def is_known(engine: AsyncEngine, request_id: str) -> bool:
+    """Whether something was billed or is set aside under that id, an upstream call of it or not."""
+    billed = select(literal(1)).where(usage.c.request_id == request_id)
+    set_aside = select(literal(1)).where(escrows.c.request_id == request_id)
+    async with reading(engine) as connection:
+        return (await connection.execute(union_all(billed, set_aside).limit(1))).first() is not None
 
 
 async def totals(engine: AsyncEngine, wanted: UsageFilter, group_by: Sequence[Grouping] = ()) -> list[Totals]:

@@ -11,16 +11,7 @@ from bytespike.accounts.records import Channel
 from bytespike.core.dialect import Dialect, Target
 from bytespike.core.media_urls import Media
 from bytespike.core.request import ChatRequest, ReasoningConfig
-from bytespike.errors import (
-    ContentPolicyViolation,
-    GatewayError,
-    InsufficientBalance,
-    InvalidKey,
-    InvalidRequest,
-    NoAvailableChannel,
-    RateLimited,
-    UnsupportedFeature,
-)
+from bytespike.errors import GatewayError, InvalidRequest, NoAvailableChannel, UnsupportedFeature
 from bytespike.observe.logs import REDACTED
 from bytespike.pipeline.call import Call
 from bytespike.pipeline.carrying import signature, unframed
@@ -29,6 +20,7 @@ from bytespike.pipeline.parts import Parts
 from bytespike.pipeline.threads import knows_previous
 from bytespike.pipeline.values import Plan, Prepared
 from bytespike.pricing.estimate import count_tokens, tokens_of_body, tokens_of_chars
+from bytespike.protocols.caller_names import in_callers_names
 from bytespike.protocols.sealed_text import SEALED_BYTES_MIN, removed
 from bytespike.providers.abilities import quirks_of, spoken
 from bytespike.providers.access_tokens import TokenRefused, TokenUnavailable
@@ -39,6 +31,7 @@ from bytespike.routing.candidates import alternatives
 from bytespike.routing.values import Candidate
 from bytespike.upstream.answer import Answer
 from bytespike.upstream.errors import TransportError, told_of
+from bytespike.upstream.failures import about_of
 from bytespike.upstream.limits import Timeouts
 from bytespike.wire.limits import ERROR_BYTES_MAX
 
@@ -72,16 +65,6 @@ class AttemptFailed(Exception):
         self.status = status
         self.retry_after = retry_after
         self.cause = cause
-
-
-def about_of(error: GatewayError) -> str:
-    """Whose fault an error is that an upstream told inside a 200: the caller's own request must not make a channel
-    rest, nor be tried on the next one. The dialect that read it mostly says so; else its kind does."""
-    if error.about:
-        return error.about
-    if isinstance(error, InvalidRequest | ContentPolicyViolation):
-        return "request"
-    return "channel" if isinstance(error, RateLimited | InvalidKey | InsufficientBalance) else "upstream"
 
 
 class Requests:
@@ -200,7 +183,7 @@ def _in_its_dialect(
         _path(endpoint, target, plan, translated=True),
         written.body,
         head,
-        (*plan.notices, *written.notices),
+        (*plan.notices, *in_callers_names(written.notices, call.dialect.name)),
         same=False,
         requested=plan.requested,
         renamed=written.renamed,

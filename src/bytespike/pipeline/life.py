@@ -12,14 +12,7 @@ Errors rise as `errors.GatewayError`; whoever called `serve` tells the client. N
 
 from __future__ import annotations
 
-from bytespike.errors import (
-    GatewayError,
-    InvalidRequest,
-    NoAvailableChannel,
-    UnsupportedFeature,
-    UpstreamError,
-    UpstreamTimeout,
-)
+from bytespike.errors import InvalidRequest, NoAvailableChannel, UnsupportedFeature
 from bytespike.ledger.amounts import format_usd
 from bytespike.pipeline.attempt import AttemptFailed, Requests, attempt, prepare
 from bytespike.pipeline.authenticate import authenticate
@@ -32,6 +25,7 @@ from bytespike.pipeline.succession import Succession
 from bytespike.pipeline.threads import resumed, retold
 from bytespike.pipeline.unary import relay_unary
 from bytespike.pipeline.values import Cost, Plan
+from bytespike.upstream.failures import told
 from bytespike.wire.json import encode
 
 #: With less than this left of a request's time another attempt cannot succeed, and would only cost.
@@ -46,7 +40,7 @@ async def serve(parts: Parts, arrival: Arrival, client: Client) -> None:
     key, account = await authenticate(parts, arrival.secret, arrival.client_ip)
     client.identified(account)
     call = await resumed(parts, key, called(arrival, await client.body()))
-    chosen = choose(parts, call, key)
+    chosen = choose(parts, call, key, only_priced=call.dry_run)
     cost = worst_cost(call, chosen)
     hold = await parts.ledger.acquire(account, call.request_id, cost.credits, chosen.model.slug)
     client.held(cost.credits)
@@ -102,7 +96,7 @@ async def _deliver(
         else:
             return
     if last is not None:
-        raise _told(last) from None
+        raise told(last.error, last.about, last.status, last.retry_after) from None
     if refused is not None:
         raise refused
     # Each of them began to rest, or was full, since the plan was made.
@@ -114,24 +108,6 @@ async def _deliver(
 def _seconds_left(parts: Parts, call: Call) -> float:
     """Of the time that all attempts of a request share."""
     return parts.timeouts.total - (parts.clock.monotonic_ns() - call.started_ns) / 1e9
-
-
-def _told(last: AttemptFailed) -> GatewayError:
-    """What the client learns when every channel failed: never what is wrong with a channel's own credential.
-
-    An answer that did not come in time, broke, or was malformed is told as that. An upstream that answered with an
-    error is a channel that failed, and so is one that cannot be reached.
-    """
-    answered_with_error = last.status not in (0, 200)
-    if (
-        last.about == "upstream"
-        and not answered_with_error
-        and isinstance(last.error, UpstreamTimeout | UpstreamError)
-    ):
-        return last.error
-    return NoAvailableChannel(
-        "every channel for this model failed; try again shortly", retry_after=last.retry_after or 1
-    )
 
 
 def _preview(chosen: Plan, cost: Cost) -> bytes:

@@ -25,6 +25,7 @@ from bytespike.pipeline.values import Cost, Plan
 from bytespike.pricing.estimate import estimate_prompt_tokens, worst_case
 from bytespike.protocols.anthropic_messages.names import NAME as MESSAGES
 from bytespike.routing.candidates import CONSIDERED_MAX, candidates, considered, speaking, told
+from bytespike.routing.health import HealthBoard
 from bytespike.routing.marks import mark
 from bytespike.routing.values import Candidate, Passed, Sticky
 
@@ -49,8 +50,9 @@ def called(arrival: Arrival, body: bytes) -> Call:
     )
 
 
-def choose(parts: Parts, call: Call, key: KeyRecord) -> Plan:
-    """Read the call, resolve its model, and find the channels that can answer it, best first.
+def choose(parts: Parts, call: Call, key: KeyRecord, *, only_priced: bool = False) -> Plan:
+    """Read the call, resolve its model, and find the channels that can answer it, best first. `only_priced`: nobody will be asked,
+    so that where none can be now, all are candidates that will be again.
 
     Raises: InvalidRequest, NotText, ModelNotFound, ModelNotInGroup, PermissionDenied, NoAvailableChannel.
     """
@@ -90,6 +92,8 @@ def choose(parts: Parts, call: Call, key: KeyRecord) -> Plan:
         )
     else:
         found, sticky = _chosen(parts, call, key, peek, model, serving, now_us, passed)
+    if not found and only_priced:
+        found = candidates(serving, dialect, now_us=now_us, health=HealthBoard())
     if not found:
         raise _nobody(parts, model, dialect, serving, passed, now_us, call.request_id)
     # The only dialect whose writer raises a limit: there it must be above what is thought with.

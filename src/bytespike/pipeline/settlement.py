@@ -22,6 +22,7 @@ from bytespike.pipeline.succession import Succession
 from bytespike.pipeline.values import Plan, Prepared, Timing
 from bytespike.routing.candidates import told
 from bytespike.routing.values import Candidate
+from bytespike.upstream.failures import noted
 
 log = structlog.get_logger("bytespike.pipeline")
 
@@ -112,7 +113,8 @@ class Settlement:
         """The attempt came to nothing. The hold stays: another channel may try."""
         now_us = self._parts.clock.now_us()
         timing = self._timing()
-        candidate = self._end_attempt("failed", failed.status, failed.error.code, timing, now_us)
+        error = noted(failed.error, failed.about, failed.status)
+        candidate = self._end_attempt("failed", failed.status, error, timing, now_us)
         channel = candidate.channel
         if failed.about == "request":
             # It could tell what is wrong with the request: nothing is wrong with it.
@@ -130,7 +132,7 @@ class Settlement:
             attempt=len(self._attempts),
             reason=self._reason,
             status=failed.status,
-            error=failed.error.code,
+            error=error,
             cause=failed.cause,
             rests_ms=max(0, health.of(channel.id).resting_until - now_us) // 1000,
         )

@@ -26,6 +26,7 @@ How
     answer      what the caller holds
     head, decoding, resolver, guard, tls, limits, errors   one subject each (addresses: `wire.address`)
     fetch       one document from a user's URL, through a client of its own
+    failures    what a failed call is called in the books, and what the client is told of it
 
 State changes only inside plain functions, which decide; what is awaited comes before or after. So there is no point
 at which a cancelled task can leave half a decision behind. One future is awaited for the head; a reader that finds no

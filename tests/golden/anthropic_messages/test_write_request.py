@@ -445,7 +445,7 @@ CASES: dict[str, tuple[ChatRequest, Target, dict[str, Any], list[str]]] = {
                 user("c"),
             ]
         },
-        ["reasoning: dropped"],
+        ["messages.reasoning: dropped"],
     ),
     "web citations of another provider are dropped": (
         request(
@@ -527,7 +527,7 @@ CASES: dict[str, tuple[ChatRequest, Target, dict[str, Any], list[str]]] = {
         request(tools=(structs.replace(WEATHER, strict=True, cache=c.CacheMark("24h")),)),
         OLDER,
         {"tools": [WEATHER_OUT | {"strict": True, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]},
-        ["cache ttl: approximated"],
+        ["cache_control.ttl: approximated"],
     ),
     "a strict tool on a model that cannot enforce it": (
         request(tools=(structs.replace(WEATHER, strict=True),)),

@@ -230,7 +230,7 @@ ROWS: dict[str, Row] = {
     "reasoning of another provider": Row(
         model(c.ReasoningPart("hm", c.Proof("anthropic_messages", "sig")), c.TextPart("a")),
         said(message("a")),
-        notices=("reasoning: dropped (not made by this provider)",),
+        notices=("messages.reasoning: dropped (not made by this provider)",),
     ),
     "reasoning_content": Row(
         model(c.ReasoningPart("hm")),

@@ -181,4 +181,4 @@ def test_sealed_reasoning_is_dropped_from_a_written_request() -> None:
     request = read(say(("user", "a"), ("assistant", [block, {"type": "text", "text": "b"}]), ("user", "c")))
     result = DIALECT.write_request(request, Target("m"))
     assert b"bytespike" not in result.body
-    assert [str(notice.feature) for notice in result.notices] == ["reasoning"]
+    assert [str(notice.feature) for notice in result.notices] == ["messages.reasoning"]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from bytespike.cli import channels, keys
-from bytespike.cli.answer import Answer, listing, record, show
+from bytespike.cli.answer import SPELLED_CHARS_MAX, Answer, listing, record, show, spelled
 from bytespike.core.json_types import JSON
 
 COLUMNS = 100
@@ -53,9 +53,44 @@ def test_ids_are_whole_in_a_list_of_keys(capsys: pytest.CaptureFixture[str]) -> 
         "status": "active",
         "quota": "20.00",
         "spent": "0.000827",
+        "windows": [],
     }
-    _, row = lines(capsys, listing([key], keys.COLUMNS))
-    assert row.split() == list(key.values())
+    _, row = lines(capsys, listing([key], keys.COLUMNS, cells=keys.CELLS))
+    assert row.split() == [*list(key.values())[:-1], "-"]
+
+
+def test_a_keys_windows_are_told_in_a_few_words_and_wrapped_where_there_is_no_room(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    key: dict[str, JSON] = {
+        "id": "key_01M7ZBPSQZV5KFRQEZ3VCWSX5X",
+        "name": "laptop",
+        "masked": "sk-byts-…****JoYZ",
+        "status": "active",
+        "quota": "20.00",
+        "spent": "0.000827",
+        "windows": [
+            {"span": "5h", "spent": "0.000827", "limit": "5.00"},
+            {"span": "7d", "spent": "31.00", "limit": "100.00"},
+        ],
+    }
+    _, row, *more = lines(capsys, listing([key], keys.COLUMNS, cells=keys.CELLS))
+    words = [*row.split(), *(word for line in more for word in line.split())]
+    assert words == [*list(key.values())[:-1], "5h", "0.000827/5.00,", "7d", "31.00/100.00"]
+
+
+def test_what_a_table_spells_out_is_cut_where_it_is_long(capsys: pytest.CaptureFixture[str]) -> None:
+    rows: list[dict[str, JSON]] = [
+        {"kind": "a", "payload": {"balance": "7.00", "currency": "USD"}},
+        {"kind": "b", "payload": {"reason": "x" * 500}},
+        {"kind": "c", "payload": {}},
+    ]
+    shown = lines(capsys, listing(rows, ("kind", "payload"), cells={"payload": spelled}), width=400)
+    assert [line.split(maxsplit=1)[1].strip() for line in shown[1:]] == [
+        "balance=7.00, currency=USD",
+        "reason=" + "x" * (SPELLED_CHARS_MAX - len("reason=") - 1) + "…",
+        "-",
+    ]
 
 
 def test_a_record_names_a_model_once_where_the_upstream_calls_it_the_same(

@@ -14,6 +14,7 @@ from bytespike.errors import (
     RateLimited,
 )
 from bytespike.ledger.account import KeyAccount
+from bytespike.ledger.admission import ASK_FOR_LESS
 from bytespike.ledger.entries import org_wallet, user_wallet
 from bytespike.ledger.ledger import Ledger
 from tests.support.compiled_form import types_are_checked_at_the_door
@@ -279,3 +280,53 @@ def test_an_account_that_was_dropped_takes_no_holds(tmp_path: Path) -> None:
                     ledger.hold(dropped, "r1", 1)
 
     asyncio.run(main())
+
+
+def test_a_worst_case_above_all_that_the_wallet_has_is_told_as_that_with_what_helps(tmp_path: Path) -> None:
+    async def body(_: House, ledger: Ledger, account: KeyAccount) -> None:
+        with pytest.raises(InsufficientBalance) as caught:
+            ledger.hold(account, "r1", 11 * USD)
+        assert caught.value.message == (
+            "the wallet has $10.00 left, and this request may cost $11.00: more than all that is in it. "
+            f"{ASK_FOR_LESS}, or top up the wallet"
+        )
+        assert "max_tokens" in ASK_FOR_LESS
+
+    with_key(tmp_path, body)
+
+
+def test_what_is_only_more_than_is_left_of_the_wallet_is_told_without_advice(tmp_path: Path) -> None:
+    async def body(_: House, ledger: Ledger, account: KeyAccount) -> None:
+        ledger.hold(account, "r1", 8 * USD)
+        with pytest.raises(InsufficientBalance) as caught:
+            ledger.hold(account, "r2", 3 * USD)
+        assert caught.value.message == "the wallet has $2.00 left, and this request may cost $3.00"
+
+    with_key(tmp_path, body)
+
+
+def test_asking_for_less_does_not_help_where_a_wallet_is_empty(tmp_path: Path) -> None:
+    async def body(_: House, ledger: Ledger, account: KeyAccount) -> None:
+        with pytest.raises(InsufficientBalance) as caught:
+            ledger.hold(account, "r1", 1)
+        assert caught.value.message == "the wallet has $0.00 left, and this request may cost $0.000001"
+
+    with_key(tmp_path, body, funds=0)
+
+
+def test_a_worst_case_above_the_whole_quota_is_told_as_that_with_what_helps(tmp_path: Path) -> None:
+    async def body(built: House, ledger: Ledger, account: KeyAccount) -> None:
+        built.spend(ledger, account, "r1", 2 * USD)
+        with pytest.raises(QuotaExceeded) as caught:
+            ledger.hold(account, "r2", 6 * USD)
+        assert caught.value.message == (
+            "this key's quota of $5.00 has $3.00 left, and this request may cost $6.00: more than the whole quota. "
+            f"{ASK_FOR_LESS}, or have the quota raised"
+        )
+        with pytest.raises(QuotaExceeded) as caught:
+            ledger.hold(account, "r3", 5 * USD)
+        assert caught.value.message == (
+            "this key's quota of $5.00 has $3.00 left, and this request may cost $5.00"
+        )
+
+    with_key(tmp_path, body, quota=5 * USD)

@@ -9,10 +9,12 @@ import pytest
 from bytespike.core.usage import Usage
 from bytespike.errors import InvalidRequest
 from bytespike.ledger import usage_queries
+from bytespike.ledger.escrow import Escrow, Escrows
 from bytespike.ledger.usage_queries import (
     UsageFilter,
     attempts_of,
     every_usage,
+    is_known,
     list_usage,
     totals,
 )
@@ -232,3 +234,25 @@ def test_sums_are_integers(tmp_path: Path) -> None:
             )
 
     with_receipts(tmp_path, body)
+
+
+def test_a_request_is_known_by_its_receipt_or_by_what_is_set_aside_for_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with house(tmp_path) as built:
+            await built.fund(1 * USD)
+            await built.add_key(key_record("key_1"))
+            async with running(built) as ledger:
+                account = await ledger.open(key_record("key_1"))
+                built.spend(ledger, account, "req_billed", 100)
+                await ledger.flush()
+                escrows = Escrows(built.engine, ledger, built.clock)
+
+                async def nothing(_: object) -> None: ...
+
+                hold = ledger.hold(account, "req_task", 300, "sora2")
+                await escrows.place(hold, Escrow("task_1", built.clock.now_us()), nothing)
+                known = [await is_known(built.engine, id) for id in ("req_billed", "req_task", "req_gone")]
+                assert known == [True, True, False]
+                await escrows.void("task_1", (), nothing)
+
+    asyncio.run(main())

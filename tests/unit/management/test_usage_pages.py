@@ -19,8 +19,8 @@ from bytespike.accounts.key_hash import hash_key
 from bytespike.accounts.keys import MintedKey
 from bytespike.catalog.models import ImageRate, TokenTier, VideoRate
 from bytespike.core.usage import Usage
+from bytespike.http import receipts
 from bytespike.http.management import billing
-from bytespike.http.management import usage as usage_resource
 from bytespike.http.management.money_views import ReceiptsView, RollupView, TransactionsView
 from bytespike.ledger import statements, transfers, usage_queries
 from bytespike.ledger.amounts import format_usd
@@ -322,7 +322,7 @@ def test_csv_is_asked_for_by_parameter_or_header(tmp_path: Path) -> None:
         assert by_header == await lines(m, "/usage?format=csv&page_size=1&page=3")
         assert len(by_header) == 13
         row = by_header[0]
-        assert tuple(row) == usage_resource.COLUMNS
+        assert tuple(row) == receipts.COLUMNS
         assert (row["price_id"], row["price_input"], row["notices"]) == (
             "price_7",
             "1.00",

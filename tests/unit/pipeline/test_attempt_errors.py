@@ -9,7 +9,6 @@ from bytespike import errors
 from bytespike.core.dialect import Target, UpstreamFailure, reported
 from bytespike.pipeline.attempt import (
     CAUSE_CHARS_MAX,
-    about_of,
     failed_answer,
     failed_transport,
     in_callers_words,
@@ -21,21 +20,6 @@ from bytespike.upstream.errors import Kind, TransportError
 
 def prepared(upstream: str, requested: str) -> Prepared:
     return Prepared(DIALECT, Target(upstream), b"/", b"{}", b"", (), same=True, requested=requested)
-
-
-@pytest.mark.parametrize(
-    ("error", "about"),
-    [
-        (errors.ContentPolicyViolation("x"), "request"),
-        (errors.ContextTooLong("x"), "request"),
-        (errors.RateLimited("x"), "channel"),
-        (errors.UpstreamError("x"), "upstream"),
-        (reported(UpstreamFailure(errors.NoAvailableChannel("x"), "channel")), "channel"),
-        (reported(UpstreamFailure(errors.NotFound("x"), "request")), "request"),
-    ],
-)
-def test_whose_fault_an_error_inside_of_a_success_is(error: errors.GatewayError, about: str) -> None:
-    assert about_of(error) == about
 
 
 def test_an_answer_that_was_an_error_has_the_status_that_it_amounts_to() -> None:

@@ -8,7 +8,7 @@
 - `text`       the text endpoints
 - `count`      count_tokens
 - `models`     the model lists
-- `wallet`     /v1/usage and /v1/balance
+- `wallet`     /v1/usage and /v1/balance (receipts: `http.receipts`)
 - `health`     /healthz, /readyz, /metrics
 - `absent`     what is not served, and says so
 """

@@ -96,8 +96,8 @@ class Exchange:
         content = JSON_LINE if array else EVENT_STREAM_LINE
         self._line.start(200, self._common() + content + _STREAM_LINES + notices_line(notices))
 
-    def begin_file(self, status: int, head: bytes, length: int) -> None:
-        """The head of an answer of `length` bytes, which follow in pieces. `head`: header lines."""
+    def begin_file(self, status: int, head: bytes, length: int | None) -> None:
+        """The head of an answer of `length` bytes, which follow in pieces; None: nobody knows yet. `head`: header lines."""
         self.status = status
         self._line.start(status, self._common() + head, length)
 

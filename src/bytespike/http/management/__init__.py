@@ -6,7 +6,7 @@
 - `guard`      bounds on what strangers may send
 - `throttle`   how often a login may be tried
 - `views`      the shapes in which things are shown (the command line's `--json` shows the same)
-- `period`, `spreadsheet`   the time that is asked for; lists as CSV
+- `period`, `spreadsheet`   the time that is asked for; lists as CSV (`http.spreadsheet`)
 - `money_views` the shapes of receipts, sums and transactions
 - `pricing`    GET /api/pricing, which is public and no part of the application
 - `account`, `billing`, `groups`, `keys`, `models`, `rollups`, `sessions`, `usage`   the resources

@@ -1,28 +1,15 @@
-"""Lists as CSV, for those who ask for it: `?format=csv`, or `Accept: text/csv`.
-
-A cell that a spreadsheet would take for a formula gets an apostrophe in front: names and notes are written by users, and
-a formula in somebody else's spreadsheet can send what is in it elsewhere. Numbers are left as they are.
-"""
+"""Lists as CSV from the resources: which form is asked for, and the answer that is a file."""
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, TypeAlias
 
 from fastapi import Depends, Query, Request
 from starlette.responses import StreamingResponse
 
 from bytespike.core.json_types import JSON
-
-Format: TypeAlias = Literal["json", "csv"]
-
-#: What begins a formula, also in its full-width form, and the white space that programs skip before one.
-_FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")
-_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
-_QUALITY = re.compile(r"q\s*=\s*([^;\s]*)")
+from bytespike.http.spreadsheet import CONTENT_TYPE, Format, accepted, csv_lines, disposition
 
 
 def format_of(
@@ -35,21 +22,6 @@ def format_of(
 FormatParam: TypeAlias = Annotated[Format, Depends(format_of)]
 
 
-def accepted(header: str) -> Format:
-    """ "csv" where an `Accept` header names text/csv and likes nothing else of ours better."""
-    likes = {"text/csv": 0.0, "application/json": 0.0}
-    for each in header.lower().split(","):
-        name, _, parameters = each.partition(";")
-        found = _QUALITY.search(parameters)
-        try:
-            liked = float(found[1]) if found else 1.0
-        except ValueError:
-            liked = 0.0
-        if name.strip() in likes:
-            likes[name.strip()] = max(likes[name.strip()], liked)
-    return "csv" if likes["text/csv"] > likes["application/json"] else "json"
-
-
 def csv_response(
     name: str, columns: Sequence[str], pieces: AsyncIterable[Iterable[Mapping[str, JSON]]]
 ) -> StreamingResponse:
@@ -60,35 +32,11 @@ def csv_response(
         async for piece in pieces:
             yield csv_lines([row.get(column) for column in columns] for row in piece)
 
-    disposition = f'attachment; filename="{name}.csv"'
+    return csv_file(name, lines())
+
+
+def csv_file(name: str, lines: AsyncIterator[str]) -> StreamingResponse:
+    """The same of lines that are made."""
     return StreamingResponse(
-        lines(), media_type="text/csv; charset=utf-8", headers={"content-disposition": disposition}
+        lines, media_type=CONTENT_TYPE, headers={"content-disposition": disposition(name)}
     )
-
-
-def csv_lines(rows: Iterable[Sequence[JSON]]) -> str:
-    """Lines of CSV as RFC 4180 has them. Lists are joined with "; ", null is an empty cell."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    for row in rows:
-        writer.writerow([_cell(value) for value in row])
-    return text.getvalue()
-
-
-def _cell(value: JSON) -> str:
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case list():
-            return guarded("; ".join(map(str, value)))
-        case _:
-            return guarded(str(value))
-
-
-def guarded(text: str) -> str:
-    """The text, so that no spreadsheet calculates with it unless it is a number."""
-    if _FORMULA.match(text) and not _NUMBER.fullmatch(text):
-        return "'" + text
-    return text

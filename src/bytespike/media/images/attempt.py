@@ -9,17 +9,7 @@ from msgspec import Struct, structs
 from bytespike.accounts.records import Channel
 from bytespike.catalog.models import Model
 from bytespike.core.notices import Notice
-from bytespike.errors import (
-    ContentPolicyViolation,
-    GatewayError,
-    InsufficientBalance,
-    InvalidKey,
-    InvalidRequest,
-    NoAvailableChannel,
-    RateLimited,
-    UpstreamError,
-    UpstreamTimeout,
-)
+from bytespike.errors import GatewayError
 from bytespike.media.adapter import UpstreamCall
 from bytespike.media.drawing import Asked, Drawing, Drawn, ImageAdapter, Tokens
 from bytespike.media.images.parts import DRAWERS, ImageParts
@@ -28,6 +18,7 @@ from bytespike.providers.choice import filled
 from bytespike.providers.endpoint import Endpoint, typed
 from bytespike.upstream.answer import Answer
 from bytespike.upstream.errors import TransportError, told_of
+from bytespike.upstream.failures import about_of
 from bytespike.upstream.limits import Timeouts
 from bytespike.wire.headers import render_headers
 from bytespike.wire.limits import ERROR_BYTES_MAX
@@ -169,32 +160,9 @@ def failed_answer(error: GatewayError, site: Site, status: int) -> DrawFailed:
     return DrawFailed(error, about_of(error), error.upstream_status or status, refused=status != 200)
 
 
-def about_of(error: GatewayError) -> str:
-    """Whose fault it is. The adapter mostly says so; else its kind does."""
-    if error.about:
-        return error.about
-    if isinstance(error, InvalidRequest | ContentPolicyViolation):
-        return "request"
-    return "channel" if isinstance(error, RateLimited | InvalidKey | InsufficientBalance) else "upstream"
-
-
 def failed_transport(error: TransportError, status: int = 0) -> DrawFailed:
     """A broken exchange."""
     return DrawFailed(told_of(error), "upstream", status, refused=not error.sent, cause=error.cause)
-
-
-def told(last: DrawFailed) -> GatewayError:
-    """What the client learns when every channel failed: never what is wrong with a channel's own credential. An answer
-    that did not come in time, broke, or made no sense is told as that."""
-    if (
-        last.about == "upstream"
-        and last.status in (0, 200)
-        and isinstance(last.error, UpstreamTimeout | UpstreamError)
-    ):
-        return last.error
-    return NoAvailableChannel(
-        "every channel for this model failed; try again shortly", retry_after=last.retry_after or 1
-    )
 
 
 def timeouts_of(default: Timeouts, site: Site, seconds_left: float) -> Timeouts:

@@ -58,7 +58,7 @@ async def serve_turn(parts: ImageParts, call: ImageCall, client: Client) -> None
 
     Raises: any GatewayError while the client has seen nothing of an answer.
     """
-    plan = _chatting(choose(parts, call.key, model_of(call.params)))
+    plan = _chatting(choose(parts, call.key, model_of(call.params), only_priced=call.dry_run))
     order = _order(plan, call)
     credits = worst_cost(plan, order, turns=1)
     hold = await parts.ledger.acquire(call.account, call.request_id, credits, plan.model.slug)

@@ -26,7 +26,7 @@ from bytespike.core.json_types import JSON
 from bytespike.errors import InternalError, InvalidRequest, NoAvailableChannel, UnsupportedFeature
 from bytespike.media.drawing import Asked
 from bytespike.media.images import answer
-from bytespike.media.images.attempt import DrawFailed, Site, draw, told
+from bytespike.media.images.attempt import DrawFailed, Site, draw
 from bytespike.media.images.call import Client, ImageCall
 from bytespike.media.images.inputs import inlined
 from bytespike.media.images.keep import Form, kept, taken
@@ -37,6 +37,7 @@ from bytespike.media.images.stream import relay, tell
 from bytespike.media.images.work import Work
 from bytespike.media.rules import read_order
 from bytespike.routing.values import Candidate
+from bytespike.upstream.failures import told
 
 #: With less than this left of a request's time another attempt cannot succeed, and would only cost.
 SECONDS_LEFT_MIN = 1.0
@@ -52,7 +53,7 @@ async def serve_images(parts: ImageParts, call: ImageCall, client: Client) -> No
 
     Raises: any GatewayError while the client has seen nothing of an answer.
     """
-    plan = choose(parts, call.key, model_of(call.params))
+    plan = choose(parts, call.key, model_of(call.params), only_priced=call.dry_run)
     order = read_order(plan.model, call.params, "image")
     form = form_of(call.params, stream=order.stream)
     if call.edit and not order.pictures:
@@ -124,7 +125,7 @@ async def deliver(work: Work, prepare: Prepare, once: Once) -> None:
         else:
             return
     if last is not None:
-        raise told(last) from None
+        raise told(last.error, last.about, last.status, last.retry_after) from None
     if refused is not None:
         raise refused
     raise NoAvailableChannel(

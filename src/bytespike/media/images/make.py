@@ -13,13 +13,14 @@ from msgspec import Struct, structs
 from bytespike.accounts.records import Channel
 from bytespike.catalog.models import Model
 from bytespike.errors import GatewayError
-from bytespike.media.images.attempt import DrawFailed, Site, about_of, draw
+from bytespike.media.images.attempt import DrawFailed, Site, draw
 from bytespike.media.images.inputs import inlined
 from bytespike.media.images.keep import taken
 from bytespike.media.images.parts import ImageParts
 from bytespike.media.images.plan import surface_of
 from bytespike.media.order import Order
 from bytespike.providers.endpoint import Endpoint
+from bytespike.upstream.failures import about_of
 
 
 class Made(Struct, frozen=True):

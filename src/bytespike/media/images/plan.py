@@ -22,6 +22,7 @@ from bytespike.media.sizes import AUTO, CLASSES
 from bytespike.pricing.image_rates import dearest_image_rate, images_cost
 from bytespike.pricing.price import Price
 from bytespike.routing.candidates import candidates
+from bytespike.routing.health import HealthBoard
 from bytespike.routing.values import Candidate, Passed
 
 #: Where the provider decides the size and the catalog knows no bound.
@@ -43,8 +44,10 @@ class ImagePlan(Struct, frozen=True):
     notices: tuple[Notice, ...] = ()
 
 
-def choose(parts: ImageParts, key: KeyRecord, name: str) -> ImagePlan:
-    """Raises: InvalidRequest, ModelNotFound, ModelNotInGroup, PermissionDenied, UnsupportedFeature, NoAvailableChannel."""
+def choose(parts: ImageParts, key: KeyRecord, name: str, *, only_priced: bool = False) -> ImagePlan:
+    """`only_priced`: nobody will be asked, so that where none can be now, all are candidates that will be again.
+
+    Raises: InvalidRequest, ModelNotFound, ModelNotInGroup, PermissionDenied, UnsupportedFeature, NoAvailableChannel."""
     resolution = parts.catalog.current.resolve(name)
     model = resolution.model
     if model.kind != "image":
@@ -69,6 +72,8 @@ def choose(parts: ImageParts, key: KeyRecord, name: str) -> ImagePlan:
         )
     passed: list[Passed] = []
     found = _candidates(parts, model, serving, passed)
+    if not found and only_priced:
+        found = _candidates(parts, model, serving, None)
     if not found:
         if all(surface_of(channel.endpoints, model) is None for channel in serving):
             raise UnsupportedFeature(f"{model.slug} cannot be reached through this endpoint", param="model")
@@ -106,9 +111,10 @@ def _nobody(
 
 
 def _candidates(
-    parts: ImageParts, model: Model, serving: tuple[Channel, ...], passed: list[Passed]
+    parts: ImageParts, model: Model, serving: tuple[Channel, ...], passed: list[Passed] | None
 ) -> list[Candidate[Channel]]:
-    """By priority; of one surface in the order of their load. `passed` gets those that cannot be used now."""
+    """By priority; of one surface in the order of their load. `passed` gets those that cannot be used now; None: as if all could
+    be."""
     by_surface: dict[str, list[Channel]] = {}
     for channel in serving:
         surface = surface_of(channel.endpoints, model)
@@ -122,9 +128,9 @@ def _candidates(
             channels,
             surface,
             now_us=now_us,
-            health=parts.health,
+            health=HealthBoard() if passed is None else parts.health,
             translate=False,
-            ceilings=parts.ceilings,
+            ceilings=None if passed is None else parts.ceilings,
             passed=passed,
         )
     found.sort(key=lambda each: each.channel.priority)

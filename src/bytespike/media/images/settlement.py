@@ -27,6 +27,7 @@ from bytespike.pricing.image_rates import at_rate, image_rate, images_cost
 from bytespike.pricing.price import ONE_PPM, Price
 from bytespike.routing.ceilings import NO_ROOM
 from bytespike.routing.values import Candidate
+from bytespike.upstream.failures import noted
 
 log = structlog.get_logger("bytespike.media")
 
@@ -120,7 +121,8 @@ class Settlement:
     def failed(self, failed: DrawFailed) -> None:
         """The attempt came to nothing. The hold stays: another channel may try."""
         now_us = self._parts.clock.now_us()
-        channel = self._end("failed", failed.status, now_us, failed.error.code).channel
+        error = noted(failed.error, failed.about, failed.status)
+        channel = self._end("failed", failed.status, now_us, error).channel
         health = self._parts.health
         if failed.about == "request":
             health.note_success(channel.id)
@@ -131,7 +133,7 @@ class Settlement:
             channel=channel.name,
             model=self._plan.model.slug,
             status=failed.status,
-            error=failed.error.code,
+            error=error,
             cause=failed.cause,
         )
         if health.note_failure(channel.id, failed.about, failed.status, failed.retry_after, now_us):

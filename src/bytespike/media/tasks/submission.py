@@ -45,6 +45,7 @@ from bytespike.media.tasks.parts import TaskParts
 from bytespike.media.tasks.writing import Writer, changed_row
 from bytespike.routing.ceilings import NO_ROOM
 from bytespike.store.media_tables import task_pictures, tasks
+from bytespike.upstream.failures import noted
 
 log = structlog.get_logger("bytespike.media")
 
@@ -260,19 +261,20 @@ async def accepted(
 async def _failed(parts: TaskParts, writer: Writer, begun: Begun, error: CallFailed, started_ns: int) -> None:
     claim, channel = begun.claim, begun.way.channel
     now_us = parts.clock.now_us()
+    name = noted(error.error, error.about, error.status)
     log.warning(
         "a render could not be submitted",
         task_id=claim.id,
         channel=channel.name,
         status=error.status,
-        error=error.error.code,
+        error=name,
         cause=error.cause,
     )
     if error.about != "request" and parts.health.note_failure(
         channel.id, error.about, error.status, error.retry_after, now_us
     ):
         parts.credential_refused(channel, error.status)
-    attempt = attempt_of(parts, begun, started_ns, error.status, "failed", error.error.code)
+    attempt = attempt_of(parts, begun, started_ns, error.status, "failed", name)
     attempts = to_builtins(kept(begun.attempts, attempt))
     if not error.refused:
         # Nobody knows whether it arrived. It is looked for, if that can be done, and never sent again on a guess.

@@ -40,7 +40,7 @@ def cache_control(mark: c.CacheMark, losses: Losses) -> Block:
         return {"type": "ephemeral"}
     if mark.ttl in _CACHE_TTLS:
         return {"type": "ephemeral", "ttl": mark.ttl}
-    losses.approximated("cache ttl", "1h")
+    losses.approximated("cache_control.ttl", "1h")
     return {"type": "ephemeral", "ttl": "1h"}
 
 
@@ -203,7 +203,7 @@ class PromptBlocks:
     def _reasoning(self, part: c.ReasoningPart) -> Block | None:
         proof = part.proof
         if proof is None or proof.origin != NAME:
-            self._losses.dropped("reasoning", "not made by this provider")
+            self._losses.dropped("messages.reasoning", "not made by this provider")
             return None
         return thinking_block(part, proof.data) | own_extras(part.extras)
 

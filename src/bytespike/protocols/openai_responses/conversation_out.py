@@ -258,7 +258,7 @@ class _Conversation:
             return True
         if q.REASONING_CONTENT in self.target.quirks and part.text:
             return True
-        self.losses.dropped("reasoning", "not made by this provider")
+        self.losses.dropped("messages.reasoning", "not made by this provider")
         return False
 
     def _reasoning(self, part: c.ReasoningPart, before: c.ReasoningPart | None) -> None:
@@ -276,7 +276,7 @@ class _Conversation:
         if custom and q.NO_CUSTOM_TOOLS in self.target.quirks:
             raise unsupported("This model takes no calls of free-form tools.")
         if call.proof is not None and call.proof.origin != NAME:
-            self.losses.dropped("reasoning", "not made by this provider")
+            self.losses.dropped("messages.reasoning", "not made by this provider")
         if call.cache is not None:
             self.losses.cache_mark()
         self.losses.foreign_extras(call.extras, "tool_calls.")

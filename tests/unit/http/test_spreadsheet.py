@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from bytespike.http.management.spreadsheet import accepted, csv_lines, guarded
+from bytespike.http.spreadsheet import accepted, csv_lines, guarded
 
 
 @pytest.mark.parametrize(
