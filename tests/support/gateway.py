@@ -102,7 +102,7 @@ class RunningGateway:
                 application = await stack.enter_async_context(assemble(self._settings, outside=self.outside))
                 self.application: Application = application
                 await self._furnish()
-                server = Listener(application.gateway, self._settings, self._listening)
+                self._server = server = Listener(application.gateway, self._settings, self._listening)
                 serving = asyncio.create_task(server.serve())
                 await self._stop.wait()
                 await self._shut(server, serving)
@@ -256,6 +256,10 @@ class RunningGateway:
 
     def open_holds(self) -> int:
         return self.application.parts.ledger.stats().open_holds
+
+    def connections(self) -> int:
+        """Those of clients that are open."""
+        return len(self._server.server_state.connections)
 
     def settled(self) -> None:
         """Every request is over, and everything is in the database."""
