@@ -243,7 +243,8 @@ def test_what_a_model_has_no_word_for_is_noticed(ways: Ways, gateway: RunningGat
     talk.user("Use get_weather")
     talk.answer(model, Wishes(tools=(WEATHER,), choice="any", parallel=False))
     notices = gateway.newest_receipt()["notices"]
-    assert any(notice.startswith("parallel_tool_calls: dropped") for notice in notices)
+    own = "tool_choice.disable_parallel_tool_use" if way == "anthropic" else "parallel_tool_calls"
+    assert any(notice.startswith(f"{own}: dropped") for notice in notices)
 
 
 def test_googles_own_sdk_cannot_go_on_from_parallel_calls_that_it_streamed(ways: Ways):

@@ -12,7 +12,7 @@ from bytespike.ledger.escrow_sql import HELD_OF
 from bytespike.store.engine import reading
 
 #: A database that takes longer for one sum does not answer.
-DATABASE_SECONDS: Final = 2.0
+DATABASE_SECONDS: Final = 2
 
 
 async def escrowed(engine: AsyncEngine, wallet: str) -> int | None:
