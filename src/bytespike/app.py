@@ -57,7 +57,7 @@ from bytespike.http.management.app import create_management_app
 from bytespike.http.management.pricing import price_list
 from bytespike.http.readiness import Readiness
 from bytespike.ledger.amounts import parse_usd
-from bytespike.ledger.escrowed import escrowed
+from bytespike.ledger.escrowed import in_books
 from bytespike.ledger.ledger import Ledger
 from bytespike.ledger.spool import Spool
 from bytespike.ledger.usage_queries import every_usage, list_usage
@@ -534,7 +534,9 @@ def _routes(
             "/v1/usage": Route(
                 "usage", chat, GET=usage(parts, partial(list_usage, engine), partial(every_usage, engine))
             ),
-            "/v1/balance": Route("balance", chat, GET=balance(parts, partial(escrowed, engine))),
+            "/v1/balance": Route(
+                "balance", chat, GET=balance(parts, partial(in_books, engine, parts.ledger.vault.books))
+            ),
             "/api/pricing": Route("pricing", chat, GET=pricing(prices)),
             "/healthz": health,
             "/readyz": Route("ready", chat, GET=readyz(readiness)),

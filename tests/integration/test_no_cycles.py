@@ -10,10 +10,12 @@ import collections
 import gc
 import http.client
 import json
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
 
 from tests.support.gateway import CLAUDE, GEMINI, GPT, GPT_RESPONSES, RunningGateway
 
@@ -51,11 +53,16 @@ def left_by(gateway: RunningGateway, path: str, body: bytes, key: str, status: i
         connection.close()
         assert answer.status == status
 
+    return left_after(gateway, ask)
+
+
+def left_after(gateway: RunningGateway, ask: Callable[[], None]) -> dict[str, int]:
     def over() -> None:
         gateway.settled()
         gateway.nothing_left_over()
         gateway.until(lambda: gateway.connections() == 0)
 
+    gateway.heal()
     ask()
     over()
     gc.collect()
@@ -63,6 +70,7 @@ def left_by(gateway: RunningGateway, path: str, body: bytes, key: str, status: i
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
         for _ in range(ROUNDS):
+            gateway.heal()
             ask()
         over()
         gc.collect()
@@ -97,3 +105,57 @@ def test_a_refused_request_leaves_nothing_to_collect(
     gateway: RunningGateway, path: str, body: bytes, key: str, status: int
 ) -> None:
     assert left_by(gateway, path, body, gateway.key if key else "sk-nobody", status) == {}
+
+
+def said(model: str, words: str, **more: Any) -> bytes:
+    turn = {"role": "user", "content": words}
+    return json.dumps({"model": model, "max_tokens": 20, "messages": [turn], **more}).encode()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/v1/messages", said(CLAUDE, "[[sim: error=400]]"), 400),
+        ("/v1/messages", said(CLAUDE, "[[sim: error=500]]"), 503),
+        ("/v1/messages", said(CLAUDE, "[[sim: error=500]]", stream=True), 503),
+        ("/v1/chat/completions", said(CLAUDE, "hi", n=3), 400),
+    ],
+    ids=["refused upstream", "failed upstream", "failed stream", "unsupported"],
+)
+def test_a_failed_request_leaves_nothing_to_collect(
+    gateway: RunningGateway, path: str, body: bytes, status: int
+) -> None:
+    assert left_by(gateway, path, body, gateway.key, status) == {}
+
+
+def test_a_client_that_goes_away_leaves_nothing_to_collect(gateway: RunningGateway) -> None:
+    def half(body: bytes, *, length: int, until: bytes = b"") -> None:
+        """A request of which `body` is sent; hung up on once `until` has come back."""
+        head = f"POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: {gateway.key}\r\ncontent-length: {length}\r\n\r\n"
+        with socket.create_connection((gateway.host, gateway.port), timeout=60) as line:
+            line.sendall(head.encode() + body)
+            seen = b""
+            while until not in seen:
+                more = line.recv(65536)
+                assert more, seen
+                seen += more
+
+    def ask() -> None:
+        half(b'{"model":', length=100_000)
+        stream = said(CLAUDE, "[[sim: tokens=400 pace=0.05]]", stream=True)
+        half(stream, length=len(stream), until=b"content_block_delta")
+
+    assert left_after(gateway, ask) == {}
+
+
+def test_a_socket_that_is_closed_leaves_nothing_to_collect(gateway: RunningGateway) -> None:
+    def ask() -> None:
+        with connect(
+            f"ws://{gateway.host}:{gateway.port}/v1/responses",
+            additional_headers={"authorization": f"Bearer {gateway.key}"},
+        ) as line:
+            line.send(json.dumps({"type": "response.create", "model": GPT, "input": "hi", "store": False}))
+            while json.loads(line.recv(60))["type"] != "response.completed":
+                pass
+
+    assert left_after(gateway, ask) == {}

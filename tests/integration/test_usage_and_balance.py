@@ -13,7 +13,9 @@ import pytest
 
 from bytespike.accounts.key_hash import hash_key
 from bytespike.http.receipts import COLUMNS
-from bytespike.ledger.escrowed import escrowed
+from bytespike.ledger.account import Wallet
+from bytespike.ledger.escrowed import InBooks, in_books
+from bytespike.store import tables
 from bytespike.store.engine import create_engine
 from tests.support.gateway import GPT
 from tests.support.media_gateway import MediaGateway
@@ -160,12 +162,32 @@ def test_a_request_in_flight_is_held_and_still_in_the_balance(gateway: MediaGate
     gateway.run(held())
 
 
+def test_a_balance_is_that_of_the_books_whoever_moved_the_money(gateway: MediaGateway) -> None:
+    """Here another process: this one's memory of the wallet is not told of what happens to it."""
+    user = gateway.new_user(balance=1_000_000)
+    key = gateway.new_key(user_id=user)
+
+    def told() -> tuple[str, str]:
+        body = json.loads(get(gateway, "/v1/balance", key).body)
+        return body["balance"], body["available"]
+
+    assert told() == ("1.00", "1.00")
+
+    async def spend_elsewhere() -> None:
+        async with gateway.application.control.writing("test") as write:
+            moved = tables.accounts.update().where(tables.accounts.c.id == f"wallet:user:{user}")
+            await write.connection.execute(moved.values(balance=400_000))
+
+    gateway.run(spend_elsewhere())
+    assert told() == ("0.40", "0.40")
+
+
 def test_nobody_knows_what_tasks_hold_while_the_database_fails(tmp_path: Path) -> None:
-    async def asked() -> int | None:
+    async def asked() -> InBooks | None:
         # One without tables.
         engine = create_engine(f"sqlite:///{tmp_path / 'bytespike.db'}")
         try:
-            return await escrowed(engine, "wallet:user:ada")
+            return await in_books(engine, asyncio.Lock(), Wallet("wallet:user:ada", 5))
         finally:
             await engine.dispose()
 

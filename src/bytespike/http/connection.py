@@ -154,6 +154,9 @@ class Connection(asyncio.Protocol):
         inbound = self._inbound
         if inbound is not None:
             inbound.cut()
+        # Neither keeps the connection alive, nor the connection them.
+        self._inbound = None
+        self._errand = None
         room = self._room
         if room is not None and not room.done():
             room.set_result(None)
@@ -425,7 +428,8 @@ class Connection(asyncio.Protocol):
         """Accept the WebSocket that the request asks for, and hand the connection over to it. `limit`: of a message, in
         bytes. Raises InvalidRequest."""
         inbound = self._inbound
-        assert inbound is not None
+        if inbound is None:
+            raise ConnectionResetError("the client has gone")
         key = inbound.headers.get(b"sec-websocket-key", b"")
         if not self._upgrading or inbound.headers.get(b"sec-websocket-version") != b"13" or not key:
             raise InvalidRequest("this is not the opening of a WebSocket of version 13")
@@ -440,6 +444,9 @@ class Connection(asyncio.Protocol):
         self._connections.discard(self)
         self._sockets.add(socket)
         socket.on_lost = self._sockets.discard
+        self._parser = _NO_PARSER
+        self._inbound = None
+        self._errand = None
         if self._trailing:
             socket.data_received(self._trailing)
         return socket

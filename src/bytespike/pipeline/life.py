@@ -69,11 +69,11 @@ async def _deliver(
         except UnsupportedFeature as error:
             # Another dialect of this channel may carry it, this one with content fetched, or another channel.
             if refused is None or (isinstance(refused, UnsupportedFeature) and refused.by_url is not None):
-                refused = error
+                refused = error.with_traceback(None)
             succession.instead(await requests.instead(parts, candidate, error))
             continue
         except InvalidRequest as error:
-            refused = error
+            refused = error.with_traceback(None)
             continue
         if last is not None and _seconds_left(parts, call) < SECONDS_LEFT_MIN:
             break
@@ -92,7 +92,8 @@ async def _deliver(
                 call = again
                 succession.again(candidate)
                 continue
-            last = failed
+            # Its frames have this one among them, which would keep it, and the body, until somebody collects.
+            last = failed.with_traceback(None)
         else:
             return
     if last is not None:

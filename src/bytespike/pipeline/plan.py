@@ -93,7 +93,8 @@ def choose(parts: Parts, call: Call, key: KeyRecord, *, only_priced: bool = Fals
     else:
         found, sticky = _chosen(parts, call, key, peek, model, serving, now_us, passed)
     if not found and only_priced:
-        found = candidates(serving, dialect, now_us=now_us, health=HealthBoard())
+        able = [each for each in serving if not parts.health.of(each.id).needs_operator]
+        found = candidates(able, dialect, now_us=now_us, health=HealthBoard())
     if not found:
         raise _nobody(parts, model, dialect, serving, passed, now_us, call.request_id)
     # The only dialect whose writer raises a limit: there it must be above what is thought with.

@@ -45,6 +45,7 @@ _NAMES: Final[Mapping[str, Mapping[str, str]]] = {
         "documents.citations": "document.citations",
     },
     CHAT: {
+        "user_id": "safety_identifier",
         "reasoning": "reasoning_effort",
         "tools.strict": "tools.function.strict",
         "tools.web_search": "web_search_options",
@@ -56,6 +57,7 @@ _NAMES: Final[Mapping[str, Mapping[str, str]]] = {
     },
     RESPONSES: {
         "max_tokens": "max_output_tokens",
+        "user_id": "safety_identifier",
         "reasoning.display": "reasoning.summary",
         "reasoning_effort": "reasoning.effort",
         "response_format": "text.format",

@@ -33,8 +33,8 @@ CONTENT = {
 #: place the caller has written another that means the same.
 APART = {
     M: {"document.title", "document.citations", "tool_result.content", "tool_result.is_error"},
-    C: {"user_id"},
-    R: {"user_id", "input_file.filename", "input_image.detail", "tool_result.content"},
+    C: set[str](),
+    R: {"input_file.filename", "input_image.detail", "tool_result.content"},
     G: set[str](),
 }
 

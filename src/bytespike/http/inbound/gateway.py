@@ -153,6 +153,7 @@ class GatewayApp:
             if isinstance(error, InternalError):
                 log.error("internal error", request_id=request_id, endpoint=route.name, exc_info=error)
             exchange.fail(error, route.dialect_for(inbound))
+            error.with_traceback(None).__context__ = None
         except ClientGone:
             pass
         except asyncio.CancelledError:

@@ -192,6 +192,7 @@ class Live:
                     await turn.flushed()
                 except GatewayError as error:
                     status = STATUS[error.code]
+                    error.with_traceback(None).__context__ = None
                     await _tell(socket, self._error(error), lane)
                 except ConnectionError:
                     return

@@ -17,7 +17,9 @@ from bytespike.http.inbound.head import secret_of
 from bytespike.http.inbound.request import Inbound
 from bytespike.http.receipts import FILE, Every, Lookup, receipt_lines, refuse_too_many, usage_row
 from bytespike.http.spreadsheet import CONTENT_TYPE, Format, accepted, disposition
+from bytespike.ledger.account import Wallet
 from bytespike.ledger.amounts import format_usd
+from bytespike.ledger.escrowed import InBooks
 from bytespike.ledger.usage_queries import PAGE_MAX, UsageFilter
 from bytespike.pipeline.authenticate import authenticate
 from bytespike.pipeline.parts import Parts
@@ -27,8 +29,8 @@ PAGE_SIZE = 50
 #: Pages that are looked up: beyond, narrow the time.
 PAGE_NUMBER_MAX = 10_000
 
-#: What is set aside for tasks of a wallet, micro-dollars; None: nobody can say now.
-Escrowed: TypeAlias = Callable[[str], Awaitable[int | None]]
+#: What the books say of a wallet; None: nobody can say now.
+Look: TypeAlias = Callable[[Wallet], Awaitable[InBooks | None]]
 
 
 def usage(parts: Parts, lookup: Lookup, every: Every) -> Handler:
@@ -78,25 +80,26 @@ async def _send_file(inbound: Inbound, exchange: Exchange, every: Every, wanted:
     exchange.finish()
 
 
-def balance(parts: Parts, escrowed: Escrowed) -> Handler:
-    """`balance` is what the wallet has in the books. What tasks hold has left it, what requests in flight hold has not:
-    `held` is both, `available` what a request may still cost, as far as the wallet goes."""
+def balance(parts: Parts, look: Look) -> Handler:
+    """`balance` is what the wallet has in the books, or what this process last knew of them. What tasks hold has left it, what
+    requests in flight hold has not: `held` is both, of requests those of this process; `available` is the balance without."""
 
     async def handler(inbound: Inbound, exchange: Exchange) -> None:
         key = await _caller(parts, inbound, exchange)
         account = parts.ledger.account(key) or await parts.ledger.open(key)
-        # Known of here alone are the requests of this process; tasks are in the books, whoever took them.
-        for_tasks = await escrowed(account.wallet.id)
         wallet = account.wallet
+        found = await look(wallet)
+        left = wallet.balance - wallet.undrained if found is None else found.balance
+        for_tasks = None if found is None else found.for_tasks
         standing = parts.ledger.standing(account)
         window = standing.window
         body: JSONObject = {
             "object": "balance",
             "currency": "USD",
-            "balance": format_usd(wallet.balance - wallet.undrained),
+            "balance": format_usd(left),
             "held": format_usd(wallet.held + (for_tasks or 0)),
             "held_for_tasks": None if for_tasks is None else format_usd(for_tasks),
-            "available": format_usd(wallet.left()),
+            "available": format_usd(left - wallet.held),
             "key": {
                 "id": key.id,
                 "name": key.name,

@@ -105,7 +105,7 @@ async def deliver(work: Work, prepare: Prepare, once: Once) -> None:
         try:
             asked = prepare(work.site(candidate))
         except UnsupportedFeature as error:
-            refused = error
+            refused = error.with_traceback(None)
             continue
         if last is not None and work.seconds_left < SECONDS_LEFT_MIN:
             break
@@ -117,7 +117,7 @@ async def deliver(work: Work, prepare: Prepare, once: Once) -> None:
             work.settlement.failed(failed)
             if failed.about == "request":
                 raise failed.error from None
-            last = failed
+            last = failed.with_traceback(None)
         except InternalError as error:
             # The channel has drawn; what failed is ours, and another channel would not help.
             work.settlement.failed(DrawFailed(error, "request", 200))

@@ -114,9 +114,11 @@ def _candidates(
     parts: ImageParts, model: Model, serving: tuple[Channel, ...], passed: list[Passed] | None
 ) -> list[Candidate[Channel]]:
     """By priority; of one surface in the order of their load. `passed` gets those that cannot be used now; None: as if all could
-    be."""
+    be, but for those that an operator has to look at."""
     by_surface: dict[str, list[Channel]] = {}
     for channel in serving:
+        if passed is None and parts.health.of(channel.id).needs_operator:
+            continue
         surface = surface_of(channel.endpoints, model)
         # A cloud that packs requests in its own way is not asked for pictures yet.
         if surface is not None and channel.endpoints[surface].carriage is None:
