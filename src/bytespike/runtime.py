@@ -22,7 +22,7 @@ from typing import Final
 SWITCH_S: Final = 0.0002
 #: Containers that may be made, and not freed again, before the youngest are looked through; how often that, before those
 #: that have survived it are; and how often those, before all are.
-GC_THRESHOLDS: Final = (5_000, 4, 100)
+GC_THRESHOLDS: Final = (10_000, 2, 100)
 KEPT_BYTES: Final = 32 << 20
 APART_BYTES: Final = 4 << 20
 
